@@ -1,8 +1,8 @@
-"""How does a value of each ONNX element type live in torch? Native tensors, and `Narrow` for what torch cannot hold.
+"""How does each ONNX element type live in torch? As a tensor, or as `Narrow` where torch has none.
 
-Floats, integers, bool, complex and the four float8 types are torch tensors. Integers of 2 and 4 bits, floats of
-4 and 6 bits and float8e8m0 have no usable torch dtype: a `Narrow` holds one byte an element. Strings are numpy
-object arrays. Sequences (lists) and absent optionals (None) are not this module's business.
+Floats, integers, bool, complex and the four float8 types are torch tensors. Integers of 2 and 4 bits, floats
+of 4 and 6 bits and float8e8m0 have no usable torch dtype: a `Narrow` holds one byte an element. Strings are
+numpy object arrays. Sequences (lists) and absent optionals (None) are not this module's business.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ _UNSIGNED_STORAGE = frozenset({TensorProto.UINT4, TensorProto.UINT2})
 class Narrow:
     """A tensor of an element type that torch cannot hold.
 
-    `storage` has one byte an element: the value itself for integers (int8 or uint8), the bit pattern for floats
-    (uint8). `element_type` is the ONNX number.
+    `storage` has one byte an element: the value itself for integers (int8 or uint8), the bit pattern for
+    floats (uint8). `element_type` is the ONNX number.
     """
 
     storage: Tensor
@@ -229,7 +229,7 @@ def _decoded(kind: int) -> Tensor:
 
 
 def widen(value: Tensor | Narrow) -> Tensor:
-    """A tensor that torch can compute with: float32 for floats under 16 bits, int8 or uint8 for narrow integers."""
+    """A tensor torch can compute with: float32 for floats under 16 bits, (u)int8 for narrow integers."""
     if isinstance(value, Narrow):
         if value.is_integer:
             return value.storage
