@@ -130,7 +130,7 @@ def open_archive(path: Path) -> Archive:
     try:
         with path.open("rb") as file:
             return Archive(path, *_listing(file))
-    except _UnsoundError as fact:
+    except _ZipError as fact:
         raise BadFile(f"{path}: {fact}. The file is refused; get another copy.") from None
     except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError) as cause:
         raise BadFile(f"{path}: not a sound zip archive ({cause}). Get another copy.") from cause
@@ -138,7 +138,7 @@ def open_archive(path: Path) -> Archive:
         raise BadFile(f"{path}: cannot be read ({cause.strerror or cause}).") from cause
 
 
-class _UnsoundError(Exception):
+class _ZipError(Exception):
     """A short fact about the archive; `open_archive` adds which file."""
 
 
@@ -147,23 +147,19 @@ def _listing(file: BinaryIO) -> tuple[dict[str, Entry], tuple[str, ...]]:
     file.seek(0)
     with zipfile.ZipFile(file) as listing:
         if listing.start_dir != start:
-            raise _UnsoundError("bytes precede the zip archive, so two readers would see two files")
+            raise _ZipError("bytes precede the zip archive, so two readers would see two files")
         infos = listing.infolist()
     infos.sort(key=lambda info: info.header_offset)
     entries: list[Entry] = []
     end = 0
     for info in infos:
         if info.header_offset < end:
-            raise _UnsoundError(
-                f"zip entries {entries[-1].name!r} and {info.filename!r} share bytes (zip bomb)"
-            )
+            raise _ZipError(f"zip entries {entries[-1].name!r}, {info.filename!r} share bytes (zip bomb)")
         entry = _entry(file, info)
         entries.append(entry)
         end = entry.offset + entry.packed
         if end > start:
-            raise _UnsoundError(
-                f"zip entry {entry.name!r} reaches beyond the data ({end:,} > {start:,} bytes)"
-            )
+            raise _ZipError(f"zip entry {entry.name!r} reaches beyond the data ({end:,} > {start:,} bytes)")
     files = [entry for entry in entries if not entry.name.endswith("/")]
     _refuse_bombs(files, file.seek(0, 2))
     return _by_name(files)
@@ -176,21 +172,19 @@ def _directory_start(file: BinaryIO) -> int:
     tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < _END.size:
-        raise _UnsoundError("the zip archive has no end record: the file is cut off")
+        raise _ZipError("the zip archive has no end record: the file is cut off")
     _, disk, _, _, _, length, start, comment = _END.unpack_from(tail, at)
     if disk not in (0, 0xFFFF) or at + _END.size + comment != len(tail):
-        raise _UnsoundError("bytes follow the zip archive, so two readers would see two files")
+        raise _ZipError("bytes follow the zip archive, so two readers would see two files")
     end = tail_start + at
     file.seek(max(0, end - _LOCATOR64.size))
     locator = file.read(_LOCATOR64.size)
     if locator[:4] == b"PK\x06\x07":
         length, start, end = _end64(file, locator, end)
     if length > MAX_DIRECTORY:
-        raise _UnsoundError(
-            f"the zip directory has {length:,} bytes, no model needs more than {MAX_DIRECTORY:,}"
-        )
+        raise _ZipError(f"the zip directory has {length:,} bytes, expected at most {MAX_DIRECTORY:,}")
     if start + length != end:
-        raise _UnsoundError("the zip directory is not where the end record says")
+        raise _ZipError("the zip directory is not where the end record says")
     return start
 
 
@@ -199,7 +193,7 @@ def _end64(file: BinaryIO, locator: bytes, end: int) -> tuple[int, int, int]:
     file.seek(min(at, end))
     record = file.read(_END64.size)
     if len(record) < _END64.size or record[:4] != b"PK\x06\x06":
-        raise _UnsoundError("the zip archive's 64-bit end record is missing")
+        raise _ZipError("the zip archive's 64-bit end record is missing")
     length, start = _END64.unpack(record)[8:10]
     return length, start, at
 
@@ -209,18 +203,18 @@ def _entry(file: BinaryIO, info: zipfile.ZipInfo) -> Entry:
     what = f"zip entry {info.orig_filename!r}"
     problem = _entry_problem(info)
     if problem:
-        raise _UnsoundError(f"{what} {problem}")
+        raise _ZipError(f"{what} {problem}")
     file.seek(info.header_offset)
     header = file.read(_LOCAL.size)
     if len(header) < _LOCAL.size or header[:4] != b"PK\x03\x04":
-        raise _UnsoundError(f"{what} is not where the directory says")
+        raise _ZipError(f"{what} is not where the directory says")
     _, _, flags, method, _, _, _, packed, size, name_length, extra_length = _LOCAL.unpack(header)
     name = file.read(name_length).decode("utf-8" if flags & _UTF8 else "cp437")
     if name != info.orig_filename or method != info.compress_type:
-        raise _UnsoundError(f"{what} is called or packed differently in its own header")
+        raise _ZipError(f"{what} is called or packed differently in its own header")
     streamed = bool(flags & _STREAMED) or 0xFFFFFFFF in (packed, size)
     if not streamed and (packed, size) != (info.compress_size, info.file_size):
-        raise _UnsoundError(f"{what} has two different sizes")
+        raise _ZipError(f"{what} has two different sizes")
     start = info.header_offset + _LOCAL.size + name_length + extra_length
     stored = method == zipfile.ZIP_STORED
     return Entry(info.filename, info.file_size, info.compress_size, stored, start, info.CRC)
@@ -251,7 +245,7 @@ def _entry_problem(info: zipfile.ZipInfo) -> str:
 def _refuse_bombs(entries: list[Entry], size: int) -> None:
     declared = sum(entry.size for entry in entries if not entry.stored)
     if declared > max(MAX_INFLATED, MAX_RATIO * size):
-        raise _UnsoundError(f"the archive of {size:,} bytes declares {declared:,} unpacked bytes (zip bomb)")
+        raise _ZipError(f"the archive of {size:,} bytes declares {declared:,} unpacked bytes (zip bomb)")
 
 
 def _by_name(entries: list[Entry]) -> tuple[dict[str, Entry], tuple[str, ...]]:
@@ -260,9 +254,7 @@ def _by_name(entries: list[Entry]) -> tuple[dict[str, Entry], tuple[str, ...]]:
     clashes: list[str] = []
     for entry in entries:
         if entry.name in named:
-            raise _UnsoundError(
-                f"two zip entries are called {entry.name!r}, so two readers would see two files"
-            )
+            raise _ZipError(f"two entries are called {entry.name!r}, so two readers would see two files")
         named[entry.name] = entry
         if entry.name.lower() in folded:
             clashes.append(entry.name)
