@@ -1,0 +1,39 @@
+"""How does a sheet of pictures say which number a colour means?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inspector.views.canvas import INK, SMALL, Canvas, text_width
+from inspector.views.colors import colorize
+from inspector.views.normalize import Scale
+from inspector.views.wording import number
+
+__all__ = ["add_color_bar"]
+
+BAR_WIDTH = 24
+
+
+def add_color_bar(
+    canvas: Canvas, x: float, y: float, height: int, scale: Scale, colors: str | None = None, label: str = ""
+) -> int:
+    """A vertical bar, high values on top, five ticks; gives the width it took with its numbers."""
+    steps = np.repeat(np.linspace(1.0, 0.0, height)[:, None], BAR_WIDTH, axis=1)
+    canvas.picture(x, y, colorize(steps, colors or scale.colors))
+    canvas.box(x, y, BAR_WIDTH, height, outline=INK)
+    widest = 0
+    count = 5 if height >= 110 else 3
+    for part in np.linspace(0.0, 1.0, count):
+        words = number((1 - part) * scale.low + part * scale.high)
+        if scale.clipped and part in (0.0, 1.0):
+            words = ("≥ " if part else "≤ ") + words
+        level = y + (1.0 - part) * (height - 1)
+        canvas.line(x + BAR_WIDTH, level, x + BAR_WIDTH + 5, level)
+        canvas.text(x + BAR_WIDTH + 9, level, words, size=SMALL, at="middle")
+        widest = max(widest, text_width(words, SMALL))
+    if label:
+        canvas.text(
+            x + BAR_WIDTH + 9 + widest + 6, y + height / 2, label, size=SMALL, align="middle", upright=True
+        )
+        widest += 6 + SMALL + 8
+    return BAR_WIDTH + 9 + widest
