@@ -2,11 +2,4 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submodules=["errors", "provenance"],
-    submod_attrs={
-        "conversion": ["to_onnx"],
-        "registry": ["Conversion", "Format", "Options", "format", "formats"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Where in an .onnx file do the weights lie? A walk over the protobuf wire format that copies none of them."""
+"""Where in an .onnx file do the weights lie? A walk over the wire format that copies none."""
 
 from __future__ import annotations
 

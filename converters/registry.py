@@ -56,7 +56,7 @@ class Conversion:
 
 
 class Recognises(Protocol):
-    """Whether the first bytes of a file (or the listing of a zip, read by the function itself) are this format."""
+    """Whether a file is of this format, judged by its first bytes or, for archives, its listing."""
 
     def __call__(self, head: bytes, path: Path) -> bool: ...
 
@@ -104,7 +104,9 @@ def format(
     return register
 
 
-def live(class_name: str) -> Callable[[Callable[[Any, Options], Conversion]], Callable[[Any, Options], Conversion]]:
+def live(
+    class_name: str,
+) -> Callable[[Callable[[Any, Options], Conversion]], Callable[[Any, Options], Conversion]]:
     """Register a converter for live objects whose class or any base has this full name.
 
     Names are compared, so no framework is imported to find out that an object is not its own.
@@ -137,7 +139,7 @@ def load_built_in() -> None:
 
 
 def formats() -> Mapping[str, Format]:
-    """Every registered format, built-in first, then third-party ones by entry point `inspector.converters`."""
+    """Every registered format, built-in first, then those of the entry-point group `inspector.converters`."""
     load_built_in()
     for point in entry_points(group="inspector.converters"):
         if point.module not in {f.origin for f in _FORMATS.values()}:

@@ -57,7 +57,9 @@ class UnknownName(InspectorError):
         names = list(known)
         near = difflib.get_close_matches(name, names, n=5, cutoff=0.4) or names[:5]
         listed = ", ".join(near) + (" …" if len(names) > len(near) else "")
-        return cls(f"no {kind} is called {name!r}. Near: {listed or 'none exists'}.{' ' + hint if hint else ''}")
+        return cls(
+            f"no {kind} is called {name!r}. Near: {listed or 'none exists'}.{' ' + hint if hint else ''}"
+        )
 
 
 class BadInput(InspectorError):

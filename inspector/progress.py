@@ -7,7 +7,7 @@ that raises `inspector.errors.Cancelled` stops the work at its next step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def report(what: str, done: int, total: int | None = None) -> None:
 
 
 @contextmanager
-def listening(listener: Callable[[Step], None]) -> Iterator[None]:
+def listening(listener: Callable[[Step], None]) -> Generator[None]:
     """Send every step of the work done inside this block to the listener."""
     token = _listener.set(listener)
     try:

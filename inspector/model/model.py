@@ -44,7 +44,8 @@ class Model:
 
     def __repr__(self) -> str:
         """Name, format and counts."""
-        return f"<Model {self.name!r} from {self.origin.format}: {len(self.nodes)} nodes, {len(self.weights)} weights>"
+        counts = f"{len(self.nodes)} nodes, {len(self.weights)} weights"
+        return f"<Model {self.name!r} from {self.origin.format}: {counts}>"
 
     @property
     def name(self) -> str:
@@ -55,7 +56,7 @@ class Model:
     def opsets(self) -> Mapping[str, int]:
         """Operator set version by domain ("" is ai.onnx)."""
         found = {"" if o.domain == "ai.onnx" else o.domain: o.version for o in self.proto.opset_import}
-        return MappingProxyType({"": 1} | found if not found else found)
+        return MappingProxyType(found or {"": 1})
 
     @property
     def opset(self) -> int:
@@ -124,7 +125,7 @@ class Model:
 
     @cached_property
     def weights(self) -> Mapping[str, Weight]:
-        """Every stored constant by its value's key: initializers, Constant nodes, sparse, filled; bodies included."""
+        """Every stored constant by its value's key, bodies and functions included; see `Weight.kind`."""
         found: dict[str, Weight] = {}
         for key, name, kind, tensor in tensors(self.proto.graph):
             found[key] = self._weight(key, name, kind, tensor)

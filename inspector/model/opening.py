@@ -12,7 +12,7 @@ from inspector.errors import BadFile
 from inspector.model.checks import find_faults
 from inspector.model.model import Model
 
-__all__ = ["open_model"]
+__all__ = ["as_model", "open_model", "open_unchecked"]
 
 
 def open_model(source: Any, **options: Any) -> Model:
@@ -27,7 +27,7 @@ def open_model(source: Any, **options: Any) -> Model:
     """
     if isinstance(source, Model):
         return source
-    model = as_model(to_onnx(source, **options))
+    model = open_unchecked(source, **options)
     faults = [fault for fault in find_faults(model) if fault.fatal]
     if faults:
         more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
@@ -36,6 +36,11 @@ def open_model(source: Any, **options: Any) -> Model:
             f"{where}: {faults[0].where}: {faults[0].what}{more}. `inspector check` lists all faults."
         )
     return model
+
+
+def open_unchecked(source: Any, **options: Any) -> Model:
+    """Open a source without looking for faults: for `check`, which lists them all."""
+    return as_model(to_onnx(source, **options))
 
 
 def as_model(conversion: Conversion) -> Model:

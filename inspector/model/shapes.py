@@ -10,7 +10,7 @@ import onnx
 
 from inspector import dtypes
 
-__all__ = ["Value", "bound", "infer", "value_of"]
+__all__ = ["Value", "bound", "format_shape", "infer", "value_of"]
 
 Dim = int | str | None
 """A size, the name of a dynamic size, or None where nothing is known."""
@@ -93,7 +93,7 @@ def infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
 
 
 def bound(proto: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.ModelProto:
-    """A copy with named dynamic sizes of the inputs fixed; types inside the graph are dropped to be inferred anew."""
+    """A copy with named dynamic sizes of the inputs fixed; types inside the graph are inferred anew."""
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
     for info in copy.graph.input:

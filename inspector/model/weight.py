@@ -109,7 +109,7 @@ def external_place(tensor: onnx.TensorProto, folder: Path) -> tuple[Path, int, i
         size = path.stat().st_size
     except ValueError:
         raise BadFile(
-            f"{who}: offset {entries.get('offset')!r} and length {entries.get('length')!r} must be whole numbers."
+            f"{who}: offset {entries.get('offset')!r} or length {entries.get('length')!r} is no whole number."
         ) from None
     except OSError:
         raise BadFile(

@@ -1,0 +1,11 @@
+from .checks import Fault as Fault
+from .checks import find_faults as find_faults
+from .model import Model as Model
+from .opening import as_model as as_model
+from .opening import open_model as open_model
+from .opening import open_unchecked as open_unchecked
+from .saving import save_model as save_model
+from .shapes import Value as Value
+from .shapes import format_shape as format_shape
+from .walk import Node as Node
+from .weight import Weight as Weight
