@@ -25,8 +25,10 @@ def add_color_bar(
     count = 5 if height >= 110 else 3
     for part in np.linspace(0.0, 1.0, count):
         words = number((1 - part) * scale.low + part * scale.high)
-        if scale.clipped and part in (0.0, 1.0):
-            words = ("≥ " if part else "≤ ") + words
+        if part == 0.0 and scale.clipped[0]:
+            words = f"≤ {words}"
+        if part == 1.0 and scale.clipped[1]:
+            words = f"≥ {words}"
         level = y + (1.0 - part) * (height - 1)
         canvas.line(x + BAR_WIDTH, level, x + BAR_WIDTH + 5, level)
         canvas.text(x + BAR_WIDTH + 9, level, words, size=SMALL, at="middle")

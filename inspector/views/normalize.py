@@ -19,14 +19,14 @@ __all__ = ["Scale", "scale_of"]
 class Scale:
     """`low` is drawn as 0 and `high` as 1; `signed` scales have zero in the middle.
 
-    `clipped`: values beyond the ends exist.
+    `clipped`: whether values beyond the low and the high end exist.
     """
 
     low: float
     high: float
     signed: bool
     sentence: str
-    clipped: bool = False
+    clipped: tuple[bool, bool] = (False, False)
 
     @property
     def colors(self) -> str:
@@ -58,8 +58,8 @@ def scale_of(values: npt.ArrayLike, *, signed: bool | None = None, clip: float =
         return Scale(0.0, 1.0, bool(signed), "No finite value")
     both = facts.low < 0 < facts.high if signed is None else signed
     low, high = _ends(floats, facts, both, clip)
-    beyond = facts.low < low or facts.high > high
-    cut = f", up to {number(clip)} % of the values beyond it" if beyond else ""
+    beyond = (facts.low < low, facts.high > high)
+    cut = f", up to {number(clip)} % of the values beyond it" if any(beyond) else ""
     if both:
         return Scale(low, high, True, f"symmetric about zero, ±{number(high)}{cut}", beyond)
     if low == high:

@@ -44,7 +44,8 @@ def draw_tiles(
 
     `channels` picks and orders (a ranking, say); `start` and `limit` page through them. `shared`: one
     scale and a colour bar for all, also for those not shown; otherwise each tile has its own, written
-    under it. `names` has one text a channel and replaces the numbers. `signed` and `clip` (per cent): see `scale_of`.
+    under it. `names` has one text a channel and replaces the numbers. `signed` and `clip` (per cent of
+    outliers) are explained at `scale_of`.
     """
     values = expect_axes(maps, "c h w", "draw_tiles")
     if values.size == 0:
