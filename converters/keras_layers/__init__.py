@@ -1,0 +1,7 @@
+"""How is each Keras layer said in ONNX? One file a family; each registers what it translates."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__, submodules=["registry"], submod_attrs={"coverage": ["coverage", "coverage_markdown"]}
+)
