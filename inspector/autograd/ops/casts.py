@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from onnx import TensorProto
@@ -106,31 +104,24 @@ def _written(value: Tensor | Narrow) -> Strings:
     return texts.reshape(array.shape)
 
 
-def _target(kind: int, context: Context) -> int:
-    """FLOAT is float64 in a net that was made double."""
-    if kind == TensorProto.FLOAT and context.dtype == torch.float64:
-        return TensorProto.DOUBLE
-    return kind
-
-
 @operator("Cast", since=1)
-def cast_by_name(value: Value, *, to: str, context: Context) -> Value:
-    return convert(value, _target(TensorProto.DataType.Value(to), context))
+def cast_by_name(value: Value, *, to: str) -> Value:
+    return convert(value, TensorProto.DataType.Value(to))
 
 
 @operator("Cast", since=6)
-def cast(value: Value, *, to: int, context: Context) -> Value:
-    return convert(value, _target(to, context))
+def cast(value: Value, *, to: int) -> Value:
+    return convert(value, to)
 
 
 @operator("Cast", since=19)
-def cast_saturating(value: Value, *, to: int, saturate: int, context: Context) -> Value:
-    return convert(value, _target(to, context), saturate=bool(saturate))
+def cast_saturating(value: Value, *, to: int, saturate: int) -> Value:
+    return convert(value, to, saturate=bool(saturate))
 
 
 @operator("Cast", since=24)
-def cast_rounding(value: Value, *, to: int, saturate: int, round_mode: str, context: Context) -> Value:
-    return convert(value, _target(to, context), saturate=bool(saturate), round_mode=round_mode)
+def cast_rounding(value: Value, *, to: int, saturate: int, round_mode: str) -> Value:
+    return convert(value, to, saturate=bool(saturate), round_mode=round_mode)
 
 
 @operator("CastLike", since=15)
@@ -172,6 +163,6 @@ def _bits(value: Tensor | Narrow) -> Tensor:
     return value.storage
 
 
-def torch_type(kind: int, context: Context) -> Any:
+def torch_type(kind: int, context: Context) -> torch.dtype:
     """The torch dtype of an ONNX type number in this net (FLOAT is float64 in a double one)."""
-    return TORCH_TYPES[_target(kind, context)]
+    return context.dtype if kind == TensorProto.FLOAT else TORCH_TYPES[kind]

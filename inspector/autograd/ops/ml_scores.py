@@ -72,6 +72,7 @@ def linear_classifier(
     classlabels_strings: list[str] | None,
     coefficients: list[float],
     intercepts: list[float] | None,
+    multi_class: int,
     post_transform: str,
 ) -> tuple[Value, Tensor]:
     labels = labels_of(classlabels_ints, classlabels_strings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import torch
 from onnx import TensorProto
 from torch import Tensor
@@ -16,22 +17,23 @@ from inspector.autograd.ops.casts import torch_type
 from inspector.autograd.registry import Context, operator
 
 
-def _source(seed: float | None, context: Context) -> torch.Generator:
-    """The generator of a node: its own from its seed (the bits of the float), else the run's."""
-    if seed is None:
-        return context.generator
-    own = torch.Generator()
-    own.manual_seed(int.from_bytes(struct.pack("<d", float(seed)), "little", signed=True))
-    return own
+def _own(seed: float) -> np.random.RandomState:
+    """The generator of a node with a seed: numpy's old one, as in onnx's reference, for equal masks."""
+    whole = int(seed) if float(seed).is_integer() else struct.unpack("<I", struct.pack("<f", seed))[0]
+    return np.random.RandomState(whole % 2**32)  # noqa: NPY002 -- the same seed as onnx's reference
 
 
 def _uniform(shape: list[int] | torch.Size, seed: float | None, context: Context) -> Tensor:
-    source = _source(seed, context)
+    if seed is not None:
+        return torch.from_numpy(np.asarray(_own(seed).uniform(0, 1, tuple(shape))))
+    source = context.generator
     return torch.rand(list(shape), generator=source, device=source.device, dtype=torch.float64)
 
 
 def _normal(shape: list[int] | torch.Size, seed: float | None, context: Context) -> Tensor:
-    source = _source(seed, context)
+    if seed is not None:
+        return torch.from_numpy(np.asarray(_own(seed).standard_normal(tuple(shape))))
+    source = context.generator
     return torch.randn(list(shape), generator=source, device=source.device, dtype=torch.float64)
 
 
@@ -76,10 +78,10 @@ def bernoulli(x: Tensor, *, dtype: int | None, seed: float | None, context: Cont
 @operator("Multinomial", since=7, differentiable=False)
 def multinomial(x: Tensor, *, dtype: int, sample_size: int, seed: float | None, context: Context) -> Tensor:
     """Samples from unnormalised log-probabilities (n, classes)."""
-    source = _source(seed, context)
-    chances = torch.softmax(x.detach().double(), dim=1).to(source.device)
-    drawn = torch.multinomial(chances, sample_size, replacement=True, generator=source)
-    return drawn.to(x.device, torch_type(dtype or TensorProto.INT32, context))
+    chances = torch.softmax(x.detach().double(), dim=1).cumsum(1)
+    points = _uniform([x.shape[0], sample_size], seed, context).to(x.device)
+    drawn = torch.searchsorted(chances, points, right=True).clamp(max=x.shape[1] - 1)
+    return drawn.to(torch_type(dtype or TensorProto.INT32, context))
 
 
 def _dropped(x: Tensor, ratio: float, seed: float | None, context: Context) -> tuple[Tensor, Tensor]:
@@ -98,12 +100,12 @@ def dropout_1(x: Tensor, *, is_test: int, ratio: float, context: Context) -> tup
 
 
 @operator("Dropout", since=7)
-def dropout_7(x: Tensor) -> tuple[Tensor, Tensor]:
+def dropout_7(x: Tensor, *, ratio: float) -> tuple[Tensor, Tensor]:
     return x, torch.ones_like(x)
 
 
 @operator("Dropout", since=10)
-def dropout_10(x: Tensor) -> tuple[Tensor, Tensor]:
+def dropout_10(x: Tensor, *, ratio: float) -> tuple[Tensor, Tensor]:
     return x, torch.ones_like(x, dtype=torch.bool)
 
 

@@ -110,6 +110,11 @@ def _activation(name: str, alphas: Iterator[float], betas: Iterator[float], clip
     return lambda x: function(x.clamp(-clip, clip))
 
 
+def _check_size(hidden_size: int | None, r: Tensor) -> None:
+    if hidden_size is not None and hidden_size != r.shape[-1]:
+        raise ValueError(f"hidden_size is {hidden_size}, R has {r.shape[-1]}")
+
+
 def _run(
     x: Tensor,
     settings: Settings,
@@ -259,8 +264,11 @@ def rnn(
     activation_beta: list[float] | None,
     clip: float | None,
     direction: str,
+    hidden_size: int | None,
     layout: int = 0,
+    output_sequence: int = 1,
 ) -> tuple[Tensor, ...]:
+    _check_size(hidden_size, r)
     settings = _settings(direction, activations, ["Tanh"], activation_alpha, activation_beta, clip, layout)
     return _rnn(x, w, r, b, sequence_lens, initial_h, settings)
 
@@ -279,8 +287,11 @@ def gru_1(
     activation_beta: list[float] | None,
     clip: float | None,
     direction: str,
+    hidden_size: int | None,
+    output_sequence: int = 1,
 ) -> tuple[Tensor, ...]:
     default = ["Sigmoid", "Tanh"]
+    _check_size(hidden_size, r)
     settings = _settings(direction, activations, default, activation_alpha, activation_beta, clip, 0)
     return _gru(x, w, r, b, sequence_lens, initial_h, settings, linear_before_reset=False)
 
@@ -299,10 +310,13 @@ def gru(
     activation_beta: list[float] | None,
     clip: float | None,
     direction: str,
+    hidden_size: int | None,
     linear_before_reset: int,
     layout: int = 0,
+    output_sequence: int = 1,
 ) -> tuple[Tensor, ...]:
     default = ["Sigmoid", "Tanh"]
+    _check_size(hidden_size, r)
     settings = _settings(direction, activations, default, activation_alpha, activation_beta, clip, layout)
     return _gru(x, w, r, b, sequence_lens, initial_h, settings, bool(linear_before_reset))
 
@@ -323,9 +337,12 @@ def lstm(
     activation_beta: list[float] | None,
     clip: float | None,
     direction: str,
+    hidden_size: int | None,
     input_forget: int,
     layout: int = 0,
+    output_sequence: int = 1,
 ) -> tuple[Tensor, ...]:
     default = ["Sigmoid", "Tanh", "Tanh"]
+    _check_size(hidden_size, r)
     settings = _settings(direction, activations, default, activation_alpha, activation_beta, clip, layout)
     return _lstm(x, w, r, b, sequence_lens, initial_h, initial_c, p, settings, bool(input_forget))

@@ -33,7 +33,7 @@ def sequence_construct(*items: Item) -> list[Item]:
 
 
 @operator("SequenceEmpty", since=11)
-def sequence_empty() -> list[Item]:
+def sequence_empty(*, dtype: int | None) -> list[Item]:
     return []
 
 
@@ -123,7 +123,7 @@ def sequence_map(
 
 
 @operator("Optional", since=15)
-def optional(value: Item = None) -> Item:
+def optional(value: Item = None, *, type: Any) -> Item:
     return value
 
 
