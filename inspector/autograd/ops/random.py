@@ -20,7 +20,7 @@ from inspector.autograd.registry import Context, operator
 def _own(seed: float) -> np.random.RandomState:
     """The generator of a node with a seed: numpy's old one, as in onnx's reference, for equal masks."""
     whole = int(seed) if float(seed).is_integer() else struct.unpack("<I", struct.pack("<f", seed))[0]
-    return np.random.RandomState(whole % 2**32)  # noqa: NPY002 -- the same seed as onnx's reference
+    return np.random.RandomState(whole % 2**32)
 
 
 def _uniform(shape: list[int] | torch.Size, seed: float | None, context: Context) -> Tensor:
