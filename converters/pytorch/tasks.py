@@ -1,0 +1,121 @@
+"""The two jobs of the child: export a PyTorch model to ONNX, and run it as the oracle of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from converters.errors import ConversionFailed
+from converters.pytorch import scopes
+from converters.pytorch.dynamo import export_module, export_program, quiet
+from converters.pytorch.fidelity import source_tensors
+from converters.pytorch.finish import finish
+from converters.pytorch.inputs import Inputs, attempts, from_example
+from converters.pytorch.legacy import class_names, export_script, script_tensors
+from converters.pytorch.load import load
+
+__all__ = ["export", "export_live", "oracle"]
+
+Say = Callable[[str], None]
+
+
+def export(request: Mapping[str, Any], folder: Path, say: Say) -> Mapping[str, Any]:
+    """Load what the request names and write `model.onnx` with `weights.bin` into the folder."""
+    say("loading")
+    model, example = load(request["source"])
+    notes = export_live(model, example, request, folder, say)
+    return {"notes": notes, "version": torch.__version__}
+
+
+def export_live(model: Any, example: Any, request: Mapping[str, Any], folder: Path, say: Say) -> list[str]:
+    """Export an object that is loaded; returns the notes."""
+    opset = request.get("opset")
+    if isinstance(model, torch.export.ExportedProgram):
+        say("translating")
+        state = {**model.state_dict, **_buffers(model)}
+        return finish(
+            export_program(model, opset),
+            state,
+            _named_program_inputs(model, request),
+            scopes.scope_dynamo,
+            folder,
+        )
+    tries = (
+        [from_example(model, example, request["shapes"])]
+        if example is not None
+        else attempts(model, request["shapes"])
+    )
+    failure: ConversionFailed | None = None
+    for inputs in tries:
+        say("exporting")
+        try:
+            return _export_module(model, inputs, opset, folder)
+        except ConversionFailed as error:
+            failure = failure or error
+    assert failure is not None
+    raise failure
+
+
+def oracle(request: Mapping[str, Any], folder: Path, say: Say) -> Mapping[str, Any]:
+    """Run the source model on `inputs.npz` (arrays named by position) and write `outputs.npz`."""
+    say("loading")
+    model, _ = load(request["source"])
+    with np.load(folder / "inputs.npz") as archive:
+        args = [torch.from_numpy(archive[str(i)]) for i in range(len(archive.files))]
+    say("running")
+    np.savez(folder / "outputs.npz", *run_model(model, args, request.get("names")))
+    return {}
+
+
+def run_model(
+    model: Any, args: list[torch.Tensor], names: list[str] | None = None
+) -> list[np.ndarray[Any, Any]]:
+    """The flat outputs of a model in evaluation mode."""
+    if isinstance(model, torch.export.ExportedProgram):
+        model = model.module()
+    elif hasattr(model, "training"):
+        model.eval()
+    with quiet(), torch.no_grad():
+        out = model(**dict(zip(names, args, strict=True))) if names else model(*args)
+    return [leaf.detach().cpu().numpy() for leaf in _tensors(out)]
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _export_module(model: Any, inputs: Inputs, opset: int | None, folder: Path) -> list[str]:
+    guessed = [inputs.note] if inputs.note else []
+    if isinstance(model, torch.jit.ScriptModule):
+        graph = export_script(model, inputs, opset, folder)
+        scope = partial(scopes.scope_legacy, classes=class_names(model))
+        return [*guessed, *finish(graph, script_tensors(model), inputs, scope, folder)]
+    graph = export_module(model, inputs, opset)
+    return [*guessed, *finish(graph, source_tensors(model), inputs, scopes.scope_dynamo, folder)]
+
+
+def _buffers(program: torch.export.ExportedProgram) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in program.constants.items() if isinstance(value, torch.Tensor)}
+
+
+def _named_program_inputs(program: torch.export.ExportedProgram, request: Mapping[str, Any]) -> Inputs:
+    """Names for the axes that the program itself left dynamic: the user's, else "batch" for the first."""
+    names = tuple(program.graph_signature.user_inputs)
+    shapes = request["shapes"]
+    dynamic: list[Mapping[int, str]] = []
+    for name in names:
+        shape = shapes.get(str(name)) or (shapes.get("") if len(names) == 1 else None)
+        dynamic.append({axis: dim for axis, dim in enumerate(shape) if isinstance(dim, str)} if shape else {})
+    return Inputs((), {}, tuple(map(str, names)), tuple(dynamic))
