@@ -17,7 +17,7 @@ from inspector.views.tiles import chosen, shown_text
 from inspector.views.values import Array, expect_axes, facts_of
 from inspector.views.wording import not_finite_text, number, sentences, shape_text
 
-__all__ = ["draw_signals"]
+__all__ = ["draw_signals", "paint_signal"]
 
 POINTS = 2400  # beyond, each drawn step is the range of its neighbours
 
@@ -50,7 +50,7 @@ def draw_signals(
     def paint(chart: Chart) -> None:
         grid = chart.subplots(len(picked), 1, sharex=True, sharey=shared, squeeze=False)
         for axes, channel in zip(grid[:, 0], picked, strict=True):
-            _paint_signal(axes, values[channel], rate)
+            paint_signal(axes, values[channel], rate)
             quiet_axes(axes)
             name = str(channel) if names is None else shorten(names[channel], 130)
             if names is not None or values.shape[0] > 1:
@@ -69,7 +69,8 @@ def draw_signals(
     return draw_chart(paint, 8.0, height, title=title, caption=caption, media=media)
 
 
-def _paint_signal(axes: Axes, signal: Array, rate: float | None) -> None:
+def paint_signal(axes: Axes, signal: Array, rate: float | None) -> None:
+    """One signal (t,) on given axes; what is not finite is marked in the middle."""
     unit = 1.0 / rate if rate else 1.0
     bad = np.flatnonzero(~np.isfinite(signal))
     line = np.where(np.isfinite(signal), signal, np.nan).astype(np.float64)

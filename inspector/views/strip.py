@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure as Chart
+from matplotlib.figure import SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from inspector.errors import BadInput
@@ -26,6 +28,7 @@ __all__ = ["add_scale", "draw_strip"]
 
 LARGEST = (1400, 2400)  # cells drawn one by one (rows, columns); beyond, neighbours are averaged
 LABELLED_ROWS = 48
+EXTEND = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}
 
 
 def draw_strip(
@@ -81,19 +84,21 @@ def draw_strip(
 
 
 def add_scale(
-    chart: Chart, axes: Axes | Sequence[Axes], scale: Scale, colors: str | None = None, label: str = ""
+    chart: Chart | SubFigure,
+    axes: Axes | npt.NDArray[np.object_],
+    scale: Scale,
+    colors: str | None = None,
+    label: str = "",
+    *,
+    own_axes: bool = False,
 ) -> None:
-    """A colour bar beside the axes, with arrow heads where values lie beyond the ends."""
+    """A colour bar beside the axes (or filling them), with arrow heads where values lie beyond the ends."""
     width = scale.high - scale.low
     ends = (scale.low, scale.high) if 0 < width < np.inf else (scale.low - 0.5, scale.low + 0.5)
-    table = ListedColormap(color_table(colors or scale.colors) / 255)
-    extend = {(False, False): "neither", (True, False): "min", (False, True): "max"}.get(
-        scale.clipped, "both"
-    )
-    bar = chart.colorbar(
-        ScalarMappable(Normalize(*ends), table), ax=axes, label=label, extend=extend, aspect=14, pad=0.02
-    )
-    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]  # the stub takes the outline for a method
+    colored = ScalarMappable(Normalize(*ends), ListedColormap(color_table(colors or scale.colors) / 255))
+    place: dict[str, Any] = {"cax": axes} if own_axes else {"ax": axes, "aspect": 14, "pad": 0.02}
+    bar = chart.colorbar(colored, label=label, extend=EXTEND[scale.clipped], **place)
+    bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue, reportAttributeAccessIssue]
 
 
 def _extent(shape: Sequence[int], upwards: bool) -> tuple[float, float, float, float]:
