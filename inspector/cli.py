@@ -53,9 +53,7 @@ class _Commands(typer.core.TyperGroup):
         return stub
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] in actions():
-            return args[0], _command(find_action(args[0])), args[1:]
-        return super().resolve_command(ctx, args)
+        return args[0], _command(find_action(args[0])), args[1:]
 
 
 def main() -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -77,26 +76,11 @@ def check(source: str) -> Check:
     except InspectorError as fault:
         return Check(str(source), "", (models.Fault("file", str(fault)),), ())
     faults = list(models.find_faults(model))
+    if any(fault.fatal for fault in faults):
+        return Check(Path(source).name, model.origin.format, tuple(faults), model.notes)
     if not faults and model.origin.format == "onnx" and model.runnable:
-        faults += _schema_faults(model.proto)
+        faults += models.schema_faults(model.proto)
     notes = [*model.notes, *(f"Not runnable: {why}." for why in model.obstacles)]
     if model.inference_note:
         notes.append(model.inference_note)
     return Check(Path(source).name, model.origin.format, tuple(faults), tuple(notes))
-
-
-def _schema_faults(proto: onnx.ModelProto) -> list[Fault]:
-    """What the operators' schemas say: unknown operators, wrong counts, missing attributes."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(proto)
-    for tensor in bare.graph.initializer:  # the checker would look for the files in the working folder
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            tensor.ClearField("external_data")
-            tensor.ClearField("data_location")
-            tensor.ClearField("dims")
-            tensor.dims.append(0)
-    try:
-        onnx.checker.check_model(bare, full_check=False)
-    except onnx.checker.ValidationError as cause:
-        return [models.Fault("graph", " ".join(str(cause).split()), fatal=False)]
-    return []

@@ -1,5 +1,6 @@
 from .checks import Fault as Fault
 from .checks import find_faults as find_faults
+from .checks import schema_faults as schema_faults
 from .model import Model as Model
 from .opening import as_model as as_model
 from .opening import open_model as open_model

@@ -11,10 +11,10 @@ import onnx
 from inspector import dtypes
 from inspector.errors import BadFile
 from inspector.model.model import Model
-from inspector.model.walk import all_tensors, bodies
+from inspector.model.walk import all_tensors, bodies, keyed_bodies
 from inspector.model.weight import check_stored
 
-__all__ = ["Fault", "find_faults"]
+__all__ = ["Fault", "find_faults", "schema_faults"]
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,51 @@ class Fault:
 def find_faults(model: Model) -> list[Fault]:
     """All faults of names, links, order and stored tensors, in file order."""
     proto = model.proto
-    faults = [*_tensor_faults(model)]
+    faults = [*_text_faults(proto)]
+    if faults:
+        return faults
+    faults += _tensor_faults(model)
     faults += _graph_faults(proto.graph, "graph", set())
     for function in proto.functions:
         faults += _order_faults(
             function.node, set(function.input), f"function {function.domain}.{function.name}"
         )
     return faults
+
+
+def _text_faults(proto: onnx.ModelProto) -> Iterator[Fault]:
+    """Names that are not UTF-8, which protobuf hands over as bytes."""
+    graphs = [proto.graph, *(body for _, body in keyed_bodies(proto.graph))]
+    for graph in graphs:
+        infos = (*graph.input, *graph.output, *graph.value_info)
+        dims = (d.dim_param for i in infos for d in i.type.tensor_type.shape.dim)
+        texts = [graph.name, *(i.name for i in infos), *dims]
+        texts += [t for node in graph.node for t in _texts(node)]
+        yield from _not_utf8(texts, graph.name)
+    for function in proto.functions:
+        texts = [function.name, function.domain, *function.input, *function.output]
+        yield from _not_utf8(texts + [t for node in function.node for t in _texts(node)], function.name)
+    for tensor in all_tensors(proto):
+        yield from _not_utf8(
+            [tensor.name, *(t for e in tensor.external_data for t in (e.key, e.value))], "tensor"
+        )
+    props = [t for e in proto.metadata_props for t in (e.key, e.value)]
+    opsets = [o.domain for o in proto.opset_import]
+    yield from _not_utf8([proto.producer_name, proto.producer_version, *props, *opsets], "header")
+
+
+def _texts(node: onnx.NodeProto) -> Iterator[str]:
+    yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+    for attribute in node.attribute:
+        yield attribute.name
+    for entry in node.metadata_props:
+        yield from (entry.key, entry.value)
+
+
+def _not_utf8(texts: list[str], where: str) -> Iterator[Fault]:
+    for text in texts:
+        if isinstance(text, bytes):
+            yield Fault(str(where), f"{text!r} is not UTF-8 text: the file is damaged")
 
 
 def _tensor_faults(model: Model) -> Iterator[Fault]:
@@ -147,3 +185,20 @@ _LARGEST_SIZE = 2**48
 
 def _repeated(names: list[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1 and name]
+
+
+def schema_faults(proto: onnx.ModelProto) -> list[Fault]:
+    """What operator schemas object to first: unknown operators, wrong counts, missing attributes."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(proto)
+    for tensor in bare.graph.initializer:  # the checker would look for the files in the working folder
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            tensor.ClearField("external_data")
+            tensor.ClearField("data_location")
+            tensor.ClearField("dims")
+            tensor.dims.append(0)
+    try:
+        onnx.checker.check_model(bare, full_check=False)
+    except onnx.checker.ValidationError as cause:
+        return [Fault("graph", " ".join(str(cause).split()), fatal=False)]
+    return []

@@ -99,7 +99,7 @@ def external_place(tensor: onnx.TensorProto, folder: Path) -> tuple[Path, int, i
             does not hold exactly the bytes that the shape needs.
     """
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    who = f"external data of tensor {tensor.name!r}"
+    who = f"tensor {tensor.name!r}"
     location = entries.get("location", "")
     path = _inside(folder, location, who)
     needed = _byte_count(tensor)

@@ -1,0 +1,79 @@
+"""Does the command line say what Python says, help with an example, and fail with a clear message?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inspector.actions.registry import actions, find_action
+from inspector.actions.result import Result
+from inspector.errors import UnknownName
+
+SQUEEZENET = str(Path(__file__).parent.parent / "fixtures" / "squeezenet1_1.onnx")
+
+
+def inspector(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "inspector.cli", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_help_lists_every_action() -> None:
+    done = inspector("--help")
+    assert done.returncode == 0
+    for name in actions():
+        assert name in done.stdout
+
+
+@pytest.mark.parametrize("name", list(actions()))
+def test_every_action_is_documented_with_an_example(name: str) -> None:
+    action = find_action(name)
+    assert action.summary.endswith((".", "?"))
+    assert action.examples
+    assert all(example.startswith(f"inspector {name}") for example in action.examples)
+    for parameter in action.parameters:
+        assert parameter.help, f"{name}: parameter {parameter.name} has no help"
+    assert json.dumps(action.schema())
+
+
+def test_json_is_what_python_gives(tmp_path: Path) -> None:
+    done = inspector("check", SQUEEZENET, "--json")
+    assert json.loads(done.stdout) == find_action("check").function(SQUEEZENET).to_dict()
+
+
+def test_piped_output_is_plain() -> None:
+    done = inspector("formats")
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check"], "SOURCE"),
+        (["sumarize", SQUEEZENET], "summarize"),
+        (["export-weights", "nowhere.onnx", "-o", "w"], "no such file"),
+        (["export-weights", SQUEEZENET], "--output"),
+        (["export-weights", SQUEEZENET, "-o", "w", "--format", "csv"], "safetensors"),
+        (["export-weights", SQUEEZENET, "-o", "w", "--input-shape", "1,3,-"], "--input-shape"),
+    ],
+)
+def test_mistakes_get_a_message_and_exit_code_2(arguments: list[str], words: str) -> None:
+    done = inspector(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_results_keep_the_protocol() -> None:
+    result = find_action("check").function(SQUEEZENET)
+    assert isinstance(result, Result)
+
+
+def test_an_unknown_action_lists_near_ones() -> None:
+    with pytest.raises(UnknownName, match="export-weights"):
+        find_action("export-weight")
