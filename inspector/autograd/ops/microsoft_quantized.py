@@ -152,21 +152,6 @@ def qlinear_where(
     return write(chosen, scale, zero, x, context)
 
 
-@operator("QLinearReduceMean", since=1, domain=DOMAIN)
-def qlinear_reduce_mean(
-    x: Value,
-    x_scale: Tensor,
-    x_zero: Value | None,
-    scale: Tensor,
-    zero: Value | None = None,
-    *,
-    axes: list[int],
-    keepdims: int,
-    context: Context,
-) -> Tensor | Narrow:
-    return write(read(x, x_scale, x_zero).mean(axes, keepdim=bool(keepdims)), scale, zero, x, context)
-
-
 @operator("QLinearGlobalAveragePool", since=1, domain=DOMAIN)
 def qlinear_global_average_pool(
     x: Value,
