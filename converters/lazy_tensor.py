@@ -7,14 +7,16 @@ import mmap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from converters.elements import Element
 from converters.errors import BadFile
 
-__all__ = ["Composite", "LazyTensor", "Place", "Storage", "mapped"]
+__all__ = ["Composite", "LazyTensor", "Order", "Place", "Storage", "dense", "mapped", "packed_strides"]
+
+Order = Literal["C", "F"]
 
 MAX_AXES = 64
 EXPANSION_BYTES = 64 << 20
@@ -167,3 +169,21 @@ def _native(stored: np.ndarray[Any, Any], element: Element, big_endian: bool) ->
     if big_endian and element.bytes > element.parts:
         stored = stored.view(f"u{element.bytes // element.parts}").byteswap()
     return stored.view(element.numpy)
+
+
+def dense(
+    name: str, element: Element, shape: tuple[int, ...], place: Place, order: Order = "C"
+) -> LazyTensor:
+    """A tensor whose elements fill a place, last axis fastest ("C") or first axis fastest ("F")."""
+    storage = Storage(name, element, place.length // element.bytes, place)
+    return LazyTensor(storage, element, shape, packed_strides(shape))
+
+
+def packed_strides(shape: tuple[int, ...], order: Order = "C") -> tuple[int, ...]:
+    """Strides in elements of a tensor without gaps, last ("C") or first axis ("F") fastest."""
+    steps: list[int] = []
+    step = 1
+    for length in shape if order == "F" else reversed(shape):
+        steps.append(step)
+        step *= length
+    return tuple(steps if order == "F" else reversed(steps))

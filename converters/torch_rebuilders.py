@@ -10,7 +10,7 @@ import numpy as np
 
 from converters.elements import Element, by_numpy, by_torch
 from converters.errors import BadFile
-from converters.lazy_tensor import Composite, LazyTensor, Storage
+from converters.lazy_tensor import Composite, LazyTensor, Storage, packed_strides
 from converters.pickle_machine import Global, Span, fill
 from converters.stub_unpickler import Builder, Handler, Ordered, Stub, StubHost, Text
 
@@ -336,12 +336,7 @@ def _array_tensor(
         raise BadFile("a NumPy array in the pickle has no bytes")
     raw.count = (raw.place.length if raw.place else raw.count) // element.bytes
     raw.element, raw.big_endian = element, dtype.byteorder == ">"
-    axes = shape if fortran else shape[::-1]
-    steps, step = [], 1
-    for length in axes:
-        steps.append(step)
-        step *= length
-    return LazyTensor(raw, element, shape, tuple(steps if fortran else steps[::-1]))
+    return LazyTensor(raw, element, shape, packed_strides(shape, "F" if fortran else "C"))
 
 
 _NUMPY = [f"numpy{core}" for core in (".core.multiarray", "._core.multiarray")]
