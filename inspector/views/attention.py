@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from inspector.views.colorbar import add_color_bar
 from inspector.views.figure import PNG, Figure, Media
 from inspector.views.matrix import place_matrix
 from inspector.views.normalize import scale_of
-from inspector.views.tiles import chosen, shown_text
+from inspector.views.tiles import CLIP, chosen, shown_text
 from inspector.views.values import expect_axes, facts_of
 from inspector.views.wording import not_finite_text, sentences, shape_text
 
@@ -31,6 +32,7 @@ def draw_attention(
     start: int = 0,
     limit: int = 12,
     shared: bool = True,
+    clip: float = CLIP,
     title: str = "",
     note: str = "",
     colors: str | None = None,
@@ -51,13 +53,14 @@ def draw_attention(
     picked = chosen(values.shape[0], heads, start, limit)
     side = _side(max(rows, columns), len(picked), queries is not None or keys is not None)
     left = 14 + max((min(260, text_width(t, SMALL)) for t in queries or ["000"]), default=0)
-    above = 14 + max((min(260, text_width(t, SMALL)) for t in keys or ["000"]), default=0) + line_height()
-    per_row = max(1, SHEET_WIDTH // (side + left + 16))
-    whole = scale_of(values)
+    above = 14 + max((min(260, text_width(t, SMALL)) for t in keys or ["0"]), default=0) + line_height()
+    fitting = max(1, SHEET_WIDTH // (side + left + 16))
+    per_row = min(fitting, math.ceil(len(picked) / math.ceil(len(picked) / fitting)))
+    whole = scale_of(values, clip=clip)
     canvas = Canvas()
     for k, head in enumerate(picked):
         x, y = (k % per_row) * (side + left + 16), (k // per_row) * (side + above + 18)
-        scale = whole if shared else scale_of(values[head], signed=whole.signed)
+        scale = whole if shared else scale_of(values[head], signed=whole.signed, clip=clip)
         width, _ = place_matrix(canvas, x, y, values[head], scale, colors, queries, keys, side=side)
         range_text = "" if shared else f", {scale.sentence}"
         canvas.text(
@@ -81,4 +84,5 @@ def _side(tokens: int, heads: int, named: bool) -> int:
     """Pixels of a matrix: large enough for the names of the tokens where a sheet can hold that."""
     wanted = tokens * READABLE if named else 0
     room = {1: 860, 2: 520, 3: 520, 4: 520}.get(heads, 340)
-    return min(max(wanted, min(room, 300)), room)
+    side = min(max(wanted, min(room, 300)), room)
+    return min(64, side // tokens) * tokens or side  # whole pixels a cell

@@ -100,6 +100,8 @@ def wrap(words: str, width: float, size: int = BODY, bold: bool = False) -> list
                 cut = len(line) - 1
                 while cut > 1 and text_width(line[:cut], size, bold) > width:
                     cut -= 1
+                joint = max(line.rfind(mark, 0, cut) for mark in "/._-:,") + 1
+                cut = joint if joint > 1 else cut
                 lines.append(line[:cut])
                 line = line[cut:]
         if line:

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from inspector.views.canvas import FAINT, MUTED, SMALL, Canvas, notice, shorten, text_width
 from inspector.views.colors import NOT_FINITE, hexadecimal
 from inspector.views.figure import PNG, Figure, Media
-from inspector.views.wording import number, sentences, shape_text
+from inspector.views.values import facts_of
+from inspector.views.wording import not_finite_text, number, sentences, shape_text
 
 __all__ = ["draw_values"]
 
@@ -47,7 +48,11 @@ def draw_values(array: npt.ArrayLike, *, title: str = "", note: str = "", media:
             )
     shown = rows * columns
     left_out = f"{shown:,} of {values.size:,} values shown" if shown < values.size else ""
-    caption = sentences(note, f"{shape_text(values.shape)}, {values.dtype}", left_out)
+    bad = ""
+    if values.dtype.kind in "fc":
+        facts = facts_of(values)
+        bad = not_finite_text(facts.nan, facts.inf)
+    caption = sentences(note, f"{shape_text(values.shape)}, {values.dtype}", left_out, bad)
     return canvas.figure(title=title, caption=caption, media=media)
 
 

@@ -100,7 +100,7 @@ def _outside_text(chart: Chart, x: float, y: float, lines: list[str], **style: A
 
 def _write(chart: Chart, title: str, caption: str, media: Media) -> Figure:
     canvas = FigureCanvasAgg(chart)
-    canvas.draw()  # settles the layout, so that texts have their places
+    chart.draw_without_rendering()  # settles the layout, so that texts have their places
     chart.set_layout_engine("none")
     body = Bbox.union([chart.get_tightbbox(canvas.get_renderer()), chart.bbox_inches])
     room = body.width * DPI

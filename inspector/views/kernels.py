@@ -189,6 +189,7 @@ def _grid(values: Array, picked: list[int], inputs: int, shared: bool, look: _Lo
         side=side,
         gap=6,
         smooth=False,
+        frames=True,
     )
     left, top, _, _ = canvas.extent()
     canvas.text(size[0] / 2, top - 30, "input channel", size=SMALL, bold=True, align="middle")

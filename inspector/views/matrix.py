@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from inspector.errors import BadInput
-from inspector.views.canvas import FAINT, SMALL, Canvas, notice, resize, shorten
+from inspector.views.canvas import FAINT, SMALL, Canvas, notice, resize, shorten, text_width
 from inspector.views.colorbar import add_color_bar
 from inspector.views.colors import colorize, hexadecimal, text_color
 from inspector.views.figure import PNG, Figure, Media
@@ -99,14 +98,22 @@ def place_matrix(
             canvas.text(*middle, number(value, 2), size=SMALL - 2, color=ink, align="middle", at="middle")
     for at, words in _spaced(row_labels, rows, height):
         canvas.text(x - 8, y + at, words, size=SMALL, align="right", at="middle")
-    for at, words in _spaced(column_labels, columns, width):
-        canvas.text(x + at, y - 8, words, size=SMALL, at="middle", upright=True)
+    flat = column_labels is None or all(text_width(words, SMALL) <= zoom - 4 for words in column_labels)
+    for at, words in _spaced(column_labels, columns, width, flat):
+        if flat:
+            canvas.text(x + at, y - 7, words, size=SMALL, align="middle", at="base")
+        else:
+            canvas.text(x + at, y - 8, words, size=SMALL, at="middle", upright=True)
     return width, height
 
 
-def _spaced(labels: Sequence[str] | None, count: int, length: int) -> list[tuple[float, str]]:
+def _spaced(
+    labels: Sequence[str] | None, count: int, length: int, flat: bool = False
+) -> list[tuple[float, str]]:
     """Position along the side and text of every label that has room, evenly thinned."""
-    step = max(1, math.ceil((SMALL + 4) * count / length))
+    room = text_width(str(count - 1), SMALL) + 8 if flat and labels is None else SMALL + 4
+    needed = room * count / length
+    step = next(n * 10**p for p in range(20) for n in (1, 2, 5) if n * 10**p >= needed)
     given = labels if labels is not None else [str(i) for i in range(count)]
     return [
         ((i + 0.5) * length / count, shorten(given[i], LABEL_WIDTH, SMALL)) for i in range(0, count, step)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure as Chart
 
 from inspector.errors import BadInput
-from inspector.views.canvas import notice, resize
+from inspector.views.canvas import INK, notice, resize
 from inspector.views.charts import draw_chart, quiet_axes
 from inspector.views.colors import colorize
 from inspector.views.figure import PNG, Figure, Media
@@ -57,7 +57,7 @@ def draw_moments(
     def paint(chart: Chart) -> None:
         grid = chart.subplots(len(picked), 1, sharex=True, squeeze=False)
         for axes, channel in zip(grid[:, 0], picked, strict=True):
-            paint_signal(axes, lines[channel], rate)
+            paint_signal(axes, lines[channel], rate, INK)
             row = colorize(scale.place(scores[min(channel, scores.shape[0] - 1)]), scale.colors)[None]
             behind = axes.inset_axes((0, 0, 1, 1), zorder=0)
             behind.imshow(

@@ -14,6 +14,8 @@ from inspector.views.wording import number
 
 __all__ = ["Scale", "scale_of"]
 
+NEAR_ZERO = 0.25  # of the far end
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -62,7 +64,8 @@ def scale_of(values: npt.ArrayLike, *, signed: bool | None = None, clip: float =
     cut = f", up to {number(clip)} % of the values beyond it" if any(beyond) else ""
     if both:
         return Scale(low, high, True, f"symmetric about zero, ±{number(high)}{cut}", beyond)
-    if low == high:
+    if facts.low == facts.high:
+        low = high = facts.low
         return Scale(low, high, False, f"constant, {number(low)} everywhere")
     return Scale(low, high, False, f"{number(low)} … {number(high)}{cut}", beyond)
 
@@ -71,10 +74,19 @@ def _ends(floats: Array, facts: Facts, signed: bool, clip: float) -> tuple[float
     """Both ends of the scale; clipping that would leave no width is not done."""
     bound = max(abs(facts.low), abs(facts.high))
     if clip == 0.0:
-        return (-bound, bound) if signed else (facts.low, facts.high)
+        return (-bound, bound) if signed else _from_zero(facts.low, facts.high, facts)
     finite = floats[np.isfinite(floats)]
     if signed:
         bound = float(np.percentile(np.abs(finite), 100.0 - clip)) or bound
         return -bound, bound
     low, high = (float(end) for end in np.percentile(finite, [clip / 2, 100.0 - clip / 2]))
-    return (low, high) if low < high else (facts.low, facts.high)
+    return _from_zero(low, high, facts) if low < high else (facts.low, facts.high)
+
+
+def _from_zero(low: float, high: float, facts: Facts) -> tuple[float, float]:
+    """Values of one sign that come near zero are drawn from zero on."""
+    if facts.low >= 0 and low <= NEAR_ZERO * high:
+        return 0.0, high
+    if facts.high <= 0 and high >= NEAR_ZERO * low:
+        return low, 0.0
+    return low, high

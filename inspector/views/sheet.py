@@ -71,6 +71,7 @@ def place_sheet(
     side: int = 160,
     gap: int = GAP,
     smooth: bool = True,
+    frames: bool = False,
 ) -> tuple[int, int]:
     """Put the grid on a canvas, its pictures starting at (0, 0); gives the pictures' width and height."""
     columns = max(len(row) for row in cells)
@@ -89,6 +90,8 @@ def place_sheet(
                 larger = h >= picture.shape[0]
                 place = (x + (width - w) // 2, y + (height - h) // 2)
                 canvas.picture(*place, picture, w, h, smooth=smooth or not larger)
+                if frames:
+                    canvas.box(place[0] - 1, place[1] - 1, w + 2, h + 2, outline=FAINT)
             if texts is not None and texts[r][c]:
                 words = shorten(texts[r][c], width + gap - 4, SMALL)
                 canvas.text(x + width / 2, y + height + 2, words, size=SMALL, color=MUTED, align="middle")

@@ -69,7 +69,7 @@ def draw_signals(
     return draw_chart(paint, 8.0, height, title=title, caption=caption, media=media)
 
 
-def paint_signal(axes: Axes, signal: Array, rate: float | None) -> None:
+def paint_signal(axes: Axes, signal: Array, rate: float | None, color: str = SERIES[0]) -> None:
     """One signal (t,) on given axes; what is not finite is marked in the middle."""
     unit = 1.0 / rate if rate else 1.0
     bad = np.flatnonzero(~np.isfinite(signal))
@@ -78,11 +78,11 @@ def paint_signal(axes: Axes, signal: Array, rate: float | None) -> None:
         edges = np.linspace(0, line.size, POINTS + 1).astype(int)[:-1]
         low = np.fmin.reduceat(line, edges)
         high = np.fmax.reduceat(line, edges)
-        axes.fill_between(edges * unit, low, high, color=SERIES[0], linewidth=0.6)
+        axes.fill_between(edges * unit, low, high, color=color, linewidth=0.6)
     else:
         marker = "o" if line.size <= 60 else "None"
         axes.plot(
-            np.arange(line.size) * unit, line, color=SERIES[0], linewidth=1.0, marker=marker, markersize=2.5
+            np.arange(line.size) * unit, line, color=color, linewidth=1.0, marker=marker, markersize=2.5
         )
     if bad.size:
         at = bad[:: max(1, bad.size // 200)] * unit

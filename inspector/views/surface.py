@@ -44,7 +44,7 @@ def draw_surface(
     mesh = _averaged(cells)
 
     def paint(chart: Chart) -> None:
-        flat, high = chart.add_axes((0.05, 0.2, 0.3, 0.62)), Axes3D(chart, rect=(0.36, -0.02, 0.56, 1.04))
+        flat, high = chart.add_axes((0.05, 0.16, 0.3, 0.72)), Axes3D(chart, rect=(0.37, 0.0, 0.54, 1.0))
         chart.add_axes(high)
         flat.imshow(colorize(scale.place(cells), palette), interpolation="nearest")
         flat.set_xlabel("x")
@@ -60,8 +60,8 @@ def draw_surface(
         high.set_xlabel("x")
         high.set_ylabel("y")
         high.set_zlabel(label)
-        high.set_box_aspect((1, cells.shape[0] / cells.shape[1], 0.6), zoom=0.9)  # pyright: ignore[reportArgumentType]  # the stub wants an int
-        bar = chart.add_axes((0.93, 0.2, 0.02, 0.6))
+        high.set_box_aspect((1, cells.shape[0] / cells.shape[1], 0.6), zoom=1.02)  # pyright: ignore[reportArgumentType]  # the stub wants an int
+        bar = chart.add_axes((0.93, 0.16, 0.02, 0.7))
         add_scale(chart, bar, scale, palette, own_axes=True)
 
     caption = sentences(
@@ -70,7 +70,7 @@ def draw_surface(
         f"Scale: {scale.sentence}",
         not_finite_text(facts.nan, facts.inf),
     )
-    return draw_chart(paint, 8.4, 4.0, title=title, caption=caption, media=media, constrained=False)
+    return draw_chart(paint, 8.4, 3.5, title=title, caption=caption, media=media, constrained=False)
 
 
 def _indices(unit: Array) -> npt.NDArray[np.intp]:

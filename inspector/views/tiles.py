@@ -8,7 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector.errors import BadInput
-from inspector.views.canvas import MUTED, SMALL, Canvas, line_height, notice, resize, shorten, text_width
+from inspector.views.canvas import (
+    FAINT,
+    MUTED,
+    SMALL,
+    Canvas,
+    line_height,
+    notice,
+    resize,
+    shorten,
+    text_width,
+)
 from inspector.views.colorbar import add_color_bar
 from inspector.views.colors import colorize
 from inspector.views.figure import PNG, Figure, Media
@@ -69,6 +79,7 @@ def draw_tiles(
     canvas.picture(0, 0, _mosaic(values, picked, scales, palette, grid))
     for k, channel in enumerate(picked):
         x, y = grid.corner(k)
+        canvas.box(x - 1, y - 1, width + 2, height + 2, outline=FAINT)
         label = str(channel) if names is None else names[channel]
         canvas.text(x, y - line_height(SMALL), shorten(label, max(width, 30), SMALL), size=SMALL)
         if not shared:

@@ -78,7 +78,7 @@ def draw_tokens(
         return _page(marked, title, caption, _legend(scale, palette))
     canvas = Canvas()
     height = _place(canvas, marked)
-    add_color_bar(canvas, LINE_WIDTH + 30, 0, max(90, min(height, 300)), scale, palette, label)
+    add_color_bar(canvas, canvas.extent()[2] + 24, 0, max(90, min(height, 300)), scale, palette, label)
     return canvas.figure(title=title, caption=caption, media=media)
 
 

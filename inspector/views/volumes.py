@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-import numpy as np
 import numpy.typing as npt
 
 from inspector.views.canvas import SMALL, Canvas, notice
@@ -40,9 +40,7 @@ def draw_volume(
     if cells.size == 0:
         return notice(f"empty: {shape_text(cells.shape)}", title=title, media=media)
     picked = chosen(cells.shape[0], channels, start, limit)
-    depths = np.unique(
-        np.linspace(0, cells.shape[1] - 1, min(max(1, slices), cells.shape[1])).round().astype(int)
-    )
+    depths = range(0, cells.shape[1], math.ceil(cells.shape[1] / max(1, slices)))
     scale = scale_of(cells, signed=signed, clip=clip)
     palette = colors or scale.colors
     canvas = Canvas()
@@ -50,7 +48,7 @@ def draw_volume(
     sheet = [[colorize(scale.place(cells[c, d]), palette) for d in depths] for c in picked]
     size = place_sheet(
         canvas, sheet, row_labels=[str(c) for c in picked], column_labels=[str(d) for d in depths],
-        side=max(drawn), smooth=False,
+        side=max(drawn), smooth=False, frames=True,
     )  # fmt: skip
     left, top, _, _ = canvas.extent()
     canvas.text(size[0] / 2, top - 30, "depth", size=SMALL, bold=True, align="middle")
