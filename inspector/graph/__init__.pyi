@@ -1,0 +1,10 @@
+from .cost_rows import CostRow as CostRow
+from .cost_rows import cost_table as cost_table
+from .costing import Cost as Cost
+from .costing import NodeCost as NodeCost
+from .costing import cost as cost
+from .digraph import dag as dag
+from .families import Family as Family
+from .families import family as family
+from .hierarchy import Block as Block
+from .hierarchy import blocks as blocks
