@@ -59,7 +59,11 @@ SHAPED: dict[str, tuple[Callable[[Tensor, float, float], Tensor], float | None, 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the three operators share; `activations` is one tuple a direction."""
+    """What the three operators share; `activations` is one tuple a direction.
+
+    The clip bounds what enters the gates; the cell state that enters LSTM's third activation is not bounded
+    (ONNX says "the input of activations", ONNX Runtime leaves the state alone).
+    """
 
     reverse: tuple[bool, ...]
     activations: tuple[tuple[Activation, ...], ...]
@@ -83,7 +87,10 @@ def _settings(
     if len(wanted) < count * len(reverse):
         raise ValueError(f"{len(wanted)} activations, {direction} needs {count * len(reverse)}")
     left_alphas, left_betas = iter(alphas or ()), iter(betas or ())
-    built = [_activation(name, left_alphas, left_betas, clip) for name in wanted]
+    built = [
+        _activation(name, left_alphas, left_betas, clip if place % count < 2 else None)
+        for place, name in enumerate(wanted)
+    ]
     groups = tuple(tuple(built[i * count : (i + 1) * count]) for i in range(len(reverse)))
     return Settings(reverse, groups, bool(layout))
 
