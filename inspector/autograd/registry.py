@@ -91,7 +91,7 @@ def operator(
     host: tuple[int, ...] = (),
     differentiable: bool = True,
 ) -> Callable[[Function], Function]:
-    """Register a function for an operator from opset `since` on; may be stacked for several names or opsets."""
+    """Register a function for an operator from opset `since` on; stackable."""
 
     def register(function: Function) -> Function:
         versions = _operators.setdefault((canonical(domain), name), {})
