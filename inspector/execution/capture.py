@@ -1,0 +1,178 @@
+"""What value does every edge of the graph have for this input?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inspector.errors import UnknownName
+from inspector.execution.feeds import complete_feeds
+from inspector.execution.moments import Moments, measure
+from inspector.execution.planner import Mode, Plan, Strategy, plan_capture
+from inspector.execution.runner import Runner
+from inspector.model import Model
+
+__all__ = ["Capture", "Prepared", "capture", "prepare"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class NotCaptured(UnknownName, KeyError):
+    """A value that a capture cannot give; also a KeyError, as mappings promise."""
+
+    __str__ = Exception.__str__
+
+
+@dataclass(frozen=True, eq=False)
+class Capture(Mapping[str, Array]):
+    """Values by key, read-only, for one set of inputs.
+
+    Iterating lists the captured values in graph order. Look-up also gives inputs and stored constants, and
+    replays a value that was not kept. `graph` is "exact" (no operator fused) or "fused"; `device` is what
+    ran. `absent` says which values have none, and why (an `If` branch that did not run, …).
+    """
+
+    model: Model
+    feeds: Mapping[str, Array]
+    plan: Plan
+    graph: Mode
+    device: str
+    notes: tuple[str, ...]
+    absent: Mapping[str, str]
+    runner: Runner = field(repr=False)
+    kept: dict[str, Any] = field(repr=False)
+
+    def __getitem__(self, key: str) -> Array:
+        """The value.
+
+        Raises:
+            UnknownName: no such value, or it has none for this input; the reason is given.
+        """
+        found = self.kept.get(key)
+        if found is None and key in self.feeds:
+            return self.feeds[key]
+        if found is None:
+            weight = self.model.weight_behind(key)
+            if weight is not None:
+                return weight.array()
+        if found is None and key not in self.absent and key in self.model.values:
+            found = self._replay(key)
+        if found is None:
+            raise self._missing(key)
+        return found.numpy() if hasattr(found, "numpy") else found
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key in self.plan.keys if key not in self.absent)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, key: object) -> bool:
+        if key in self.absent:
+            return False
+        return key in self.kept or key in self.feeds or key in self.model.values
+
+    @property
+    def statistics(self) -> Mapping[str, Moments]:
+        """Range, mean, spread and zeros of every captured value, computed when looked up."""
+        return _Statistics(self)
+
+    def on_device(self, key: str) -> Any:
+        """The value where the device left it: an `OrtValue` with DLPack on CUDA, an array on the CPU."""
+        self[key]
+        return self.kept.get(key, self.feeds.get(key))
+
+    def _replay(self, key: str) -> Any:
+        found, absent = self.runner.replay(key, self.feeds, self.kept)
+        self.kept.update(found)
+        if key in absent:
+            raise NotCaptured(f"value {key!r} has none for this input: {absent[key]}.")
+        return self.kept.get(key)
+
+    def _missing(self, key: str) -> NotCaptured:
+        if key in self.absent:
+            return NotCaptured(f"value {key!r} has none for this input: {self.absent[key]}.")
+        if key in self.plan.refused:
+            return NotCaptured(f"value {key!r} cannot be captured: {self.plan.refused[key]}.")
+        return NotCaptured(str(UnknownName.among("value", key, self.model.values)))
+
+
+@dataclass(frozen=True)
+class _Statistics(Mapping[str, Moments]):
+    of: Capture
+
+    def __getitem__(self, key: str) -> Moments:
+        counted = self.of.runner.counted(key, self.of.kept)
+        return counted if counted is not None else measure(np.asarray(self.of[key]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.of)
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A planned capture whose sessions exist; `run` it with any feeds of the planned shapes."""
+
+    model: Model
+    plan: Plan
+    runner: Runner
+
+    def run(self, feeds: Mapping[str, npt.ArrayLike] | npt.ArrayLike) -> Capture:
+        """Capture the planned values for these inputs."""
+        arrays, notes = complete_feeds(self.model, feeds)
+        kept, absent = self.runner.run(arrays)
+        ran = self.runner.device
+        notes = (*notes, *([self.runner.note] if self.runner.note else []))
+        return Capture(
+            self.model, arrays, self.plan, self.plan.mode, ran, notes, absent | dict(self.plan.refused),
+            self.runner, kept,
+        )  # fmt: skip
+
+
+def prepare(
+    model: Model,
+    feeds: Mapping[str, npt.ArrayLike] | npt.ArrayLike,
+    values: str | Iterable[str] = "all",
+    *,
+    device: str = "cpu",
+    mode: Mode = "exact",
+    budget: int | None = None,
+    strategy: Strategy | None = None,
+    threads: int = 0,
+) -> Prepared:
+    """Plan a capture for inputs of these shapes and make its sessions, to be run many times."""
+    arrays, _ = complete_feeds(model, feeds)
+    plan = plan_capture(model, arrays, values, mode=mode, budget=budget, strategy=strategy)
+    return Prepared(model, plan, Runner(model, plan, device, threads))
+
+
+def capture(
+    model: Model,
+    feeds: Mapping[str, npt.ArrayLike] | npt.ArrayLike,
+    values: str | Iterable[str] = "all",
+    device: str = "cpu",
+    mode: Mode = "exact",
+    budget: int | None = None,
+    strategy: Strategy | None = None,
+) -> Capture:
+    """Run the model once and give the wanted values.
+
+    `values` is "all", a name, a glob over value keys, a layer, or a list of those. `mode="exact"` gives
+    bit for bit what an unfused run gives; "fused" lets ONNX Runtime fuse what is not looked at. `budget`
+    is the number of bytes of values to hold at once; above it values are replayed when looked up.
+
+    Raises:
+        BadInput: the feeds do not fit.
+        NotRunnable: the model cannot be executed.
+        DeviceUnavailable: the device cannot be used here.
+    """
+    return prepare(model, feeds, values, device=device, mode=mode, budget=budget, strategy=strategy).run(
+        feeds
+    )

@@ -1,0 +1,172 @@
+"""How should intermediate values be had: all at once, from checkpoints, in segments, or as statistics only?
+
+all         every wanted value is an output of one run
+checkpoint  one run keeps the few values that cross between parts; any other is replayed on demand
+segments    the parts run one after the other, and each part's values can be used and dropped
+statistics  minimum, maximum, mean and square sum are computed inside the graph; values are replayed
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import onnx
+
+from inspector.errors import UnknownName
+from inspector.execution.exposing import expose
+from inspector.execution.ordering import ordered_graph
+from inspector.execution.segments import Segment, cut
+from inspector.execution.selecting import select_values
+from inspector.model import Model, Value
+from inspector.model.shapes import infer
+from inspector.model.walk import keyed_bodies
+
+__all__ = ["Mode", "Plan", "Strategy", "default_budget", "plan_capture", "sized"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Strategy = Literal["all", "checkpoint", "segments", "statistics"]
+Mode = Literal["exact", "fused"]
+
+CHECKPOINT_PARTS = 16
+"""About √n of a deep network: 16 parts keep 5-15 % of all bytes and replay in tens of milliseconds."""
+
+STREAM_PARTS = 32
+"""A streamed run holds one part's values: 1/32 of the bytes, as long as single values are not larger."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will run, and why. `nbytes` are the wanted values' bytes as far as shapes are known."""
+
+    strategy: Strategy
+    mode: Mode
+    keys: tuple[str, ...]
+    refused: Mapping[str, str]
+    nbytes: int
+    unsized: int
+    budget: int
+    reasons: tuple[str, ...]
+    graph: onnx.ModelProto
+    values: Mapping[str, Value]
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def checkpoints(self) -> tuple[str, ...]:
+        """The values that cross between parts, in graph order."""
+        return tuple(dict.fromkeys(name for part in self.segments for name in part.outputs))
+
+    def explain(self) -> str:
+        """The choice and its reasons, for a person."""
+        lines = [
+            f"strategy {self.strategy}, {self.mode} graph: {len(self.keys)} values, {_size(self.nbytes)}"
+            + (f" and {self.unsized} of unknown size" if self.unsized else "")
+            + f", budget {_size(self.budget)}"
+        ]
+        lines += [f"- {reason}" for reason in self.reasons]
+        if self.segments:
+            held = sum(self.values[name].nbytes or 0 for name in self.checkpoints if name in self.values)
+            lines.append(
+                f"- {len(self.segments)} parts, {len(self.checkpoints)} values cross between them "
+                f"({_size(held)})"
+            )
+        lines += [f"- not reachable: {key}: {why}" for key, why in self.refused.items()]
+        return "\n".join(lines)
+
+
+def plan_capture(
+    model: Model,
+    feeds: Mapping[str, Array],
+    values: str | Iterable[str] = "all",
+    *,
+    mode: Mode = "exact",
+    budget: int | None = None,
+    strategy: Strategy | None = None,
+) -> Plan:
+    """Choose a strategy for these values, from the sizes that follow from the feeds' shapes."""
+    if mode not in get_args(Mode):
+        raise UnknownName.among("mode", mode, get_args(Mode))
+    if strategy is not None and strategy not in get_args(Strategy):
+        raise UnknownName.among("strategy", strategy, get_args(Strategy))
+    known = sized(model, feeds).values
+    graph = ordered_graph(model)
+    wanted = select_values(model, values)
+    keys = tuple(key for key in wanted if key not in model.weights and key not in feeds)
+    exposed = expose(graph, keys, known)
+    sizes = [known[key].nbytes for key in exposed.outlets]
+    nbytes = sum(size for size in sizes if size is not None)
+    limit = default_budget() if budget is None else budget
+    chosen, reasons = _choose(strategy, nbytes, limit, budget is not None)
+    parts = {"checkpoint": CHECKPOINT_PARTS, "segments": STREAM_PARTS, "statistics": CHECKPOINT_PARTS}
+    segments = cut(graph, known, parts[chosen]) if chosen in parts else ()
+    reasons.append(_graph_reason(chosen, mode))
+    return Plan(
+        chosen,
+        mode,
+        tuple(exposed.outlets),
+        exposed.refused,
+        nbytes,
+        sizes.count(None),
+        limit,
+        tuple(reasons),
+        graph,
+        known,
+        segments,
+    )
+
+
+def sized(model: Model, feeds: Mapping[str, Array]) -> Model:
+    """The model with its input shapes fixed to those of the feeds, and every shape inferred anew."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model.proto)
+    for info in copy.graph.input:
+        if info.name in feeds:
+            shape = info.type.tensor_type.shape
+            shape.ClearField("dim")
+            for size in np.shape(feeds[info.name]):
+                shape.dim.add().dim_value = size
+    for _, graph in [("", copy.graph), *keyed_bodies(copy.graph)]:
+        graph.ClearField("value_info")
+        for info in graph.output:
+            if info.type.HasField("tensor_type"):
+                info.type.tensor_type.ClearField("shape")
+    proto, _ = infer(copy)
+    return Model(proto, model.folder, model.origin, model.notes, model.keep)
+
+
+def default_budget() -> int:
+    """Bytes of values to hold at once: 2 GiB, or a quarter of the machine's memory where that is less."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 2 << 30
+    return min(2 << 30, memory // 4)
+
+
+def _choose(asked: Strategy | None, nbytes: int, limit: int, given: bool) -> tuple[Strategy, list[str]]:
+    whose = "the given budget" if given else "the default budget"
+    if asked is not None:
+        return asked, ["the strategy was asked for"]
+    if nbytes <= limit:
+        return "all", [f"{_size(nbytes)} fit {whose}: one run returns everything"]
+    return "checkpoint", [
+        f"{_size(nbytes)} exceed {whose}: one run keeps checkpoints, values are replayed when asked for"
+    ]
+
+
+def _graph_reason(strategy: Strategy, mode: Mode) -> str:
+    if strategy == "statistics":
+        return "statistics stand right behind their producers, so that values die early"
+    if mode == "exact":
+        return "no operator is fused: every value is the one that the file's graph defines"
+    return "operators may be fused: values agree with the file's graph up to rounding"
+
+
+def _size(nbytes: int) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if nbytes >= factor:
+            return f"{nbytes / factor:.1f} {unit}"
+    return f"{nbytes} bytes"

@@ -1,0 +1,262 @@
+"""How is a plan carried out? Sessions for the whole graph or its parts, values fetched and replayed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import onnx
+
+from inspector.errors import BadInput, InspectorError
+from inspector.execution.devices import Device, choose_device
+from inspector.execution.exposing import Exposed, Outlet, expose
+from inspector.execution.graph_statistics import Counters, add_statistics
+from inspector.execution.moments import Moments
+from inspector.execution.planner import Plan
+from inspector.execution.segments import Segment, segment_graph
+from inspector.execution.session import Fusion, Session, Settings, open_session, run
+from inspector.model import Model
+
+__all__ = ["Runner"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Found = dict[str, Any]
+Absent = dict[str, str]
+
+NOT_TAKEN = "the If branch that computes it did not run"
+EMPTY_OPTIONAL = "it is an empty optional"
+
+
+@dataclass(eq=False)
+class Part:
+    """A session together with the outlets that it was built for."""
+
+    session: Session
+    exposed: Exposed
+
+
+@dataclass(eq=False)
+class Runner:
+    """Sessions of one plan, made when first needed."""
+
+    model: Model
+    plan: Plan
+    asked: str = "cpu"
+    threads: int = 0
+    parts: dict[int, Part] = field(default_factory=dict)
+
+    @cached_property
+    def chosen(self) -> Device:
+        """The device to ask for."""
+        return choose_device(self.asked)
+
+    @property
+    def device(self) -> str:
+        """What the sessions run on, as they themselves report it."""
+        ran = [part.session for part in self.parts.values()]
+        if self.plan.strategy != "segments":
+            ran = [self._whole.session, *ran]
+        return ran[0].device if ran else self.chosen.name
+
+    @property
+    def note(self) -> str:
+        """Why the device is not the one that was asked for, or ""."""
+        return self.chosen.note
+
+    @cached_property
+    def _whole(self) -> Part:
+        return self._build_whole(last=False)
+
+    def run(self, feeds: Mapping[str, Array]) -> tuple[Found, Absent]:
+        """The kept values (all, or checkpoints) and the values that have none."""
+        if self.plan.strategy == "segments":
+            found: Found = {}
+            absent: Absent = {}
+            for values, missing in self.stream(feeds):
+                found.update(values)
+                absent.update(missing)
+            return found, absent
+        try:
+            return _fetch(self._whole, feeds)
+        except BadInput as cause:
+            if not _varies(cause):
+                raise
+            self.__dict__["_whole"] = self._build_whole(last=True)
+            return _fetch(self._whole, feeds)
+
+    def stream(self, feeds: Mapping[str, Array]) -> Iterator[tuple[Found, Absent]]:
+        """One part after the other: its wanted values, which the caller may drop, and those without one."""
+        crossing: Found = dict(feeds)
+        segments = self.plan.segments
+        last_use = {name: i for i, part in enumerate(segments) for name in part.inputs}
+        for index, segment in enumerate(segments):
+            found, absent = self._run_part(index, segment, crossing, self._wanted(segment))
+            crossing.update((name, found[name]) for name in segment.outputs if name in found)
+            for name in [n for n in crossing if last_use.get(n, -1) <= index and n not in feeds]:
+                del crossing[name]
+            wanted = set(self._wanted(segment))
+            yield {key: value for key, value in found.items() if key in wanted}, absent
+
+    def replay(self, key: str, feeds: Mapping[str, Array], kept: Mapping[str, Any]) -> tuple[Found, Absent]:
+        """The value, with the others of its part, computed from the nearest kept values before it."""
+        home = self._segment_of(key)
+        if home is None:
+            return self._replay_whole(key, feeds)
+        index, segment = home
+        crossing = {name: kept[name] for name in segment.inputs if name in kept}
+        if any(name not in crossing for name in segment.inputs):
+            return self._replay_whole(key, feeds)
+        wanted = [*self._wanted(segment), key]
+        return self._run_part(index, segment, {**feeds, **crossing}, list(dict.fromkeys(wanted)))
+
+    def counted(self, key: str, kept: Mapping[str, Any]) -> Moments | None:
+        """Statistics that the graph itself computed, where the plan asked for them."""
+        if self.plan.strategy != "statistics" or key in kept:
+            return None
+        return self._counters.moments(key, kept)
+
+    def _replay_whole(self, key: str, feeds: Mapping[str, Array]) -> tuple[Found, Absent]:
+        """Without checkpoints: one run for this value alone."""
+        for last in (False, True):
+            exposed = expose(self.plan.graph, [key], self.plan.values, last=last)
+            if key in exposed.refused:
+                return {}, {key: exposed.refused[key]}
+            part = Part(self._open(exposed.proto, "none"), exposed)
+            try:
+                return _fetch(part, feeds)
+            except BadInput as cause:
+                if last or not _varies(cause):
+                    raise
+        return {}, {}
+
+    def _build_whole(self, *, last: bool) -> Part:
+        plan = self.plan
+        if plan.strategy == "statistics":
+            return self._build_counting()
+        keys = plan.keys if plan.strategy == "all" else plan.checkpoints
+        later = self._in_bodies if plan.strategy == "checkpoint" else ()
+        exposed = expose(plan.graph, keys, plan.values, last=last, flagged=later)
+        return Part(self._open(exposed.proto, self._fusion(keys)), exposed)
+
+    @property
+    def _in_bodies(self) -> list[str]:
+        return [key for key in self.plan.keys if self.model.producers[key].body]
+
+    @cached_property
+    def _counters(self) -> Counters:
+        top = [key for key in self.plan.keys if key in self.plan.values]
+        return add_statistics(self.plan.graph, top, self.plan.values)
+
+    def _build_counting(self) -> Part:
+        exposed = expose(self._counters.proto, [], self.plan.values, flagged=self._in_bodies)
+        outlets = {name: Outlet(name, name) for name in self._counters.outputs}
+        settings = Settings("extended", frugal=True, threads=self.threads)
+        session = open_session(self.model, exposed.proto, device=self.chosen, settings=settings)
+        return Part(session, Exposed(exposed.proto, outlets, {}, exposed.flags))
+
+    def _fusion(self, keys: Sequence[str]) -> Fusion:
+        if self.plan.mode == "exact":
+            return "none"
+        return "extended" if self.plan.strategy == "all" and len(keys) > 0 else "all"
+
+    def _run_part(
+        self, index: int, segment: Segment, feeds: Mapping[str, Any], wanted: Sequence[str]
+    ) -> tuple[Found, Absent]:
+        keys = list(dict.fromkeys([*wanted, *segment.outputs]))
+        part = self.parts.get(index)
+        if part is None or not set(keys) <= set(part.exposed.outlets) | set(part.exposed.refused):
+            part = self._build_part(segment, keys, last=False)
+            self.parts[index] = part
+        try:
+            return _fetch(part, feeds)
+        except BadInput as cause:
+            if not _varies(cause):
+                raise
+            self.parts[index] = part = self._build_part(segment, keys, last=True)
+            return _fetch(part, feeds)
+
+    def _build_part(self, segment: Segment, keys: Sequence[str], *, last: bool) -> Part:
+        nodes = self.plan.graph.graph.node[segment.start : segment.stop]
+        proto = segment_graph(self.plan.graph, nodes, segment.inputs, self.plan.values)
+        exposed = expose(proto, keys, self.plan.values, last=last)
+        fusion: Fusion = "none" if self.plan.mode == "exact" else "extended"
+        frugal = self.plan.strategy == "segments"
+        return Part(self._open(exposed.proto, fusion, frugal=frugal), exposed)
+
+    def _open(self, proto: onnx.ModelProto, fusion: Fusion, *, frugal: bool = False) -> Session:
+        settings = Settings(fusion, frugal=frugal, threads=self.threads)
+        return open_session(self.model, proto, device=self.chosen, settings=settings)
+
+    def _wanted(self, segment: Segment) -> list[str]:
+        return self._homes.get(segment.start, [])
+
+    @cached_property
+    def _homes(self) -> dict[int, list[str]]:
+        """Wanted keys by the start of the segment that makes them."""
+        found: dict[int, list[str]] = {}
+        for key in self.plan.keys:
+            home = self._segment_of(key)
+            if home is not None:
+                found.setdefault(home[1].start, []).append(key)
+        return found
+
+    def _segment_of(self, key: str) -> tuple[int, Segment] | None:
+        position = self._positions.get(key)
+        if position is None:
+            return None
+        for index, segment in enumerate(self.plan.segments):
+            if segment.start <= position < segment.stop:
+                return index, segment
+        return None
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        """Place of the top-level node that makes a value, or holds the body that does."""
+        places = {node.name: index for index, node in enumerate(self.plan.graph.graph.node)}
+        found: dict[str, int] = {}
+        for node in self.model.nodes.values():
+            if node.body:
+                continue
+            for key in node.outputs:
+                found[key] = places[node.key]
+        for node in self.model.nodes.values():
+            if node.body:
+                top = _top_label(node.body, places)
+                found.update((key, places[top]) for key in node.outputs)
+        return found
+
+
+def _top_label(body: str, places: Mapping[str, int]) -> str:
+    """The top-level node whose key starts a body prefix; names may hold dots and slashes themselves."""
+    return max((label for label in places if body.startswith(label + ".")), key=len)
+
+
+def _fetch(part: Part, feeds: Mapping[str, Any]) -> tuple[Found, Absent]:
+    outlets = part.exposed.outlets
+    if not outlets and not part.exposed.flags:
+        return {}, {}
+    names = part.exposed.outputs
+    results = dict(zip(names, run(part.session, feeds, names), strict=True))
+    found: Found = {}
+    absent: Absent = {}
+    for key, outlet in outlets.items():
+        value = results[outlet.output]
+        if outlet.taken and not np.all(results[outlet.taken]):
+            absent[key] = NOT_TAKEN
+        elif value is None:
+            absent[key] = EMPTY_OPTIONAL
+        else:
+            found[key] = value
+    for key, flag in part.exposed.flags.items():
+        if not np.all(results[flag]):
+            absent[key] = NOT_TAKEN
+    return found, absent
+
+
+def _varies(cause: InspectorError) -> bool:
+    """Whether a run failed because a value's shape changes from one iteration to the next."""
+    return bool(re.search(r"Loop|Scan|scan output|concat|iteration", str(cause)))

@@ -1,0 +1,179 @@
+"""How does a tiny graph proto become a session over weights that stay in their file?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from onnxruntime.capi import (
+    onnxruntime_pybind11_state as ort_errors,  # pyright: ignore[reportAttributeAccessIssue]  # a compiled module
+)
+
+from inspector.errors import BadInput, DeviceUnavailable, InspectorError, NotRunnable, TooLarge
+from inspector.execution.devices import Device, DeviceName, choose_device
+from inspector.model import Model
+from inspector.model.walk import all_tensors
+
+__all__ = ["ORT_ERRORS", "Settings", "explain_failure", "open_session", "run"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Fusion = Literal["none", "extended", "all"]
+
+_LEVELS = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+ORT_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.EPFail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NotImplemented,
+    ort_errors.NoSuchFile,
+    ort_errors.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+
+PREPACK_LIMIT = 256 << 20
+"""Bytes of weights above which kernels use them where they are mapped: packing would copy every page."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a session is made.
+
+    `frugal` gives memory back after every run and executes a node as soon as it can, so that values die
+    early; `threads` 0 leaves the number to ONNX Runtime.
+    """
+
+    fusion: Fusion = "none"
+    frugal: bool = False
+    threads: int = 0
+    profile: Path | None = None
+
+
+@dataclass(frozen=True)
+class Session:
+    """An ONNX Runtime session with the device that it really uses."""
+
+    ort: ort.InferenceSession
+    device: DeviceName
+    note: str
+    input_names: tuple[str, ...]
+    output_names: tuple[str, ...]
+
+
+def open_session(
+    model: Model,
+    proto: onnx.ModelProto | None = None,
+    *,
+    device: str | Device = "cpu",
+    settings: Settings = Settings(),
+) -> Session:
+    """A session for the model, or for a variant of its graph, over the same weight files.
+
+    Raises:
+        NotRunnable: an operator, IR or operator set that ONNX Runtime does not have.
+        DeviceUnavailable: CUDA was asked for and did not load.
+    """
+    if model.obstacles:
+        raise NotRunnable(f"{model.name} cannot be executed: {'; '.join(model.obstacles)}.")
+    chosen = choose_device(device) if isinstance(device, str) else device
+    proto = model.proto if proto is None else proto
+    options = _options(model, proto, settings)
+    try:
+        session = _create(proto, options, chosen)
+    except ORT_ERRORS as cause:
+        raise explain_failure(cause, f"{model.name} cannot be executed", NotRunnable) from None
+    ran: DeviceName = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
+    if ran != chosen.name:
+        raise DeviceUnavailable(
+            f"device {chosen.name!r} was asked for, but ONNX Runtime made a session on {ran}. "
+            "`onnxruntime.print_debug_info()` lists what it loaded."
+        )
+    return Session(
+        session,
+        ran,
+        chosen.note,
+        tuple(i.name for i in session.get_inputs()),
+        tuple(o.name for o in session.get_outputs()),
+    )
+
+
+def run(session: Session, feeds: Mapping[str, Array], names: list[str] | None = None) -> list[Any]:
+    """The named outputs (all by default). Arrays share ONNX Runtime's memory; treat them as read-only.
+
+    Raises:
+        TooLarge: memory ran out.
+        BadInput: ONNX Runtime refused the inputs, or a node failed on them.
+    """
+    known = {name: array for name, array in feeds.items() if name in session.input_names}
+    options = ort.RunOptions()
+    options.log_severity_level = 4
+    try:
+        return list(session.ort.run(names, known, options))
+    except (*ORT_ERRORS, MemoryError) as cause:
+        raise explain_failure(cause, "running the model failed", BadInput) from None
+
+
+def explain_failure(cause: BaseException, what: str, kind: type[InspectorError]) -> InspectorError:
+    """The project's error for one of ONNX Runtime's, without its source positions."""
+    text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(cause)).strip()
+    text = re.sub(r"/\S+\.(cc|h):\d+ \S+( \S+\))?", "", text).strip()
+    if isinstance(cause, MemoryError) or re.search(r"alloc|out of memory|bad_alloc", text, re.IGNORECASE):
+        return TooLarge(f"{what}: memory ran out ({text[:300]}). Use a smaller batch or input, or a budget.")
+    return kind(f"{what}: {text[:1200]}")
+
+
+def _options(model: Model, proto: onnx.ModelProto, settings: Settings) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = _LEVELS[settings.fusion]
+    options.intra_op_num_threads = settings.threads
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(model.folder)
+    )
+    if _external_bytes(proto) > PREPACK_LIMIT:
+        options.add_session_config_entry("session.disable_prepacking", "1")
+    if settings.frugal:
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+    if settings.profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(settings.profile)
+    return options
+
+
+def _external_bytes(proto: onnx.ModelProto) -> int:
+    return sum(
+        int(entry.value)
+        for tensor in all_tensors(proto)
+        if tensor.data_location == onnx.TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "length"
+    )
+
+
+def _create(proto: onnx.ModelProto, options: Any, device: Device) -> ort.InferenceSession:
+    """A session; a file stamped with a newer IR than ONNX Runtime knows is tried as the newest it knows."""
+    try:
+        return ort.InferenceSession(proto.SerializeToString(), options, providers=device.providers)
+    except ORT_ERRORS as cause:
+        newest = re.search(r"max supported IR version: (\d+)", str(cause))
+        if newest is None:
+            raise
+        lowered = onnx.ModelProto()
+        lowered.CopyFrom(proto)
+        lowered.ir_version = int(newest[1])
+        return ort.InferenceSession(lowered.SerializeToString(), options, providers=device.providers)
