@@ -167,16 +167,12 @@ def transposed_padding(
     """
     reach = d * (k - 1) + 1
     if padding == "valid":
-        if output_padding is None:
-            return 0, 0, max(s - reach, 0)
-        return 0, 0, output_padding
-    if output_padding is None:
-        cut = reach - s
-        if cut < 0:
-            return 0, 0, -cut
-        return cut // 2, cut - cut // 2, 0
-    cut = 2 * (reach // 2)
-    return cut // 2, cut // 2, output_padding
+        added = max(s - reach, 0) if output_padding is None else output_padding
+        return 0, 0, added
+    total = s + reach - 2 if output_padding is None else reach + reach % 2 - 2 + output_padding
+    left = min(total - total // 2, reach - 1)
+    cut_left, cut_right = reach - 1 - left, reach - 1 - (total - left)
+    return cut_left, max(cut_right, 0), max(-cut_right, 0)
 
 
 @layer(

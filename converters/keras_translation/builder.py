@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from converters.keras_translation.tensor import Dim, Value
+from converters.keras_translation.tensor import Dim, Value, dtype_name
 from converters.keras_translation.variables import Variable
 from converters.provenance import Source, describe_node
 from converters.weight_file import WeightFile
@@ -78,6 +78,10 @@ class Builder:
         """Full class name of the layer being translated."""
         return self._shared.source_class
 
+    def type_name(self, value: Value) -> str:
+        """Element type of a value as Keras spells it."""
+        return dtype_name(value.type)
+
     @contextmanager
     def layer(self, scope: str, source_class: str) -> Iterator[None]:
         """Everything emitted inside belongs to this layer."""
@@ -122,12 +126,20 @@ class Builder:
         )
 
     def ops(
-        self, kind: str, *inputs: Value | None, outputs: int, domain: str = "", **attributes: Any
+        self,
+        kind: str,
+        *inputs: Value | None,
+        outputs: int,
+        domain: str = "",
+        infer: bool = True,
+        **attributes: Any,
     ) -> list[Value]:
         """Emit a node with several outputs."""
         base = f"{self.scope}/{kind}" if self.scope else kind
         name = self.unique(base)
         names = [self.unique(f"{name}_output" + (f"_{i}" if i else "")) for i in range(outputs)]
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
         node = helper.make_node(
             kind,
             [v.name if v is not None else "" for v in inputs],
@@ -138,7 +150,7 @@ class Builder:
         )
         describe_node(node, self.scope, self._shared.source_class)
         self.nodes.append(node)
-        types = self._infer(node, [v for v in inputs if v is not None]) if not domain else {}
+        types = self._infer(node, [v for v in inputs if v is not None]) if infer and not domain else {}
         return [_value(n, types.get(n)) for n in names]
 
     def _infer(self, node: onnx.NodeProto, inputs: Sequence[Value]) -> Mapping[str, onnx.TypeProto]:

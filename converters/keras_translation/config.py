@@ -104,7 +104,21 @@ class ModelSpec:
     build_shape: tuple[int | None, ...] | None = None
 
 
-_SPECIAL = frozenset({"InputLayer", "TFOpLambda", "SlicingOpLambda", "Lambda"})
+_SPECIAL = frozenset(
+    {
+        "InputLayer",
+        "TFOpLambda",
+        "SlicingOpLambda",
+        "Lambda",
+        "Discretization",
+        "Pipeline",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "SpatialDropout3D",
+    }
+)
+"""Layers whose configuration says nothing of training."""
+
 _HOLDERS = frozenset({"Pipeline", "RandomChoice", "RandomApply"})
 
 

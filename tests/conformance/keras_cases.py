@@ -1,0 +1,362 @@
+"""Which layers are compared with Keras, in which configurations? One row a case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from conformance.keras_oracle import keras
+
+L = keras.layers
+
+
+@dataclass(frozen=True)
+class Case:
+    """A small model around one layer."""
+
+    name: str
+    build: Callable[[], Any]
+    tolerance: float = 1e-4
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+CASES: list[Case] = []
+
+
+def one(name: str, shape: Any, make: Callable[[], Any], tolerance: float = 1e-4, dtype: str = "float32") -> None:
+    """A layer on one input (or on a list of inputs)."""
+
+    def build() -> Any:
+        shapes = shape if isinstance(shape, list) else [shape]
+        inputs = [keras.Input(s, dtype=dtype) for s in shapes]
+        return keras.Model(inputs, make()(inputs if len(inputs) > 1 else inputs[0]))
+
+    CASES.append(Case(name, build, tolerance))
+
+
+def graph(name: str, build: Callable[[], Any], tolerance: float = 1e-4) -> None:
+    """A model made by hand."""
+    CASES.append(Case(name, build, tolerance))
+
+
+CF = "channels_first"
+IMAGE, SIGNAL, VOLUME = (9, 8, 6), (11, 6), (6, 5, 7, 4)
+
+# convolution
+one("Conv1D-valid", SIGNAL, lambda: L.Conv1D(5, 3))
+one("Conv1D-causal", SIGNAL, lambda: L.Conv1D(5, 3, padding="causal", dilation_rate=2, activation="relu"))
+one("Conv1D-causal-stride", SIGNAL, lambda: L.Conv1D(5, 3, padding="causal", strides=2))
+one("Conv1D-dynamic", (None, 6), lambda: L.Conv1D(5, 4, strides=2, padding="same"))
+one("Conv1D-first", SIGNAL, lambda: L.Conv1D(5, 3, padding="same", data_format=CF))
+one("Conv2D-same-even", (8, 8, 3), lambda: L.Conv2D(4, 3, strides=2, padding="same"))
+one("Conv2D-same-odd", IMAGE, lambda: L.Conv2D(4, (2, 5), strides=(2, 3), padding="same", use_bias=False))
+one("Conv2D-dynamic", (None, None, 3), lambda: L.Conv2D(4, 4, strides=2, padding="same", activation="gelu"))
+one("Conv2D-dilated", IMAGE, lambda: L.Conv2D(4, 3, dilation_rate=2, padding="same"))
+one("Conv2D-groups", IMAGE, lambda: L.Conv2D(4, 3, groups=2, activation="tanh"))
+one("Conv2D-first", (3, 9, 8), lambda: L.Conv2D(4, 3, strides=2, padding="same", data_format=CF))
+one("Conv2D-softmax", IMAGE, lambda: L.Conv2D(4, 3, activation="softmax"))
+one("Conv3D-same", VOLUME, lambda: L.Conv3D(3, 3, strides=2, padding="same"))
+one("Conv3D-first", (3, 6, 5, 7), lambda: L.Conv3D(2, (1, 2, 3), data_format=CF))
+one("DepthwiseConv1D", SIGNAL, lambda: L.DepthwiseConv1D(3, depth_multiplier=2, padding="same"))
+one("DepthwiseConv2D", IMAGE, lambda: L.DepthwiseConv2D(3, depth_multiplier=2, strides=2, padding="same"))
+one("DepthwiseConv2D-dilated", IMAGE, lambda: L.DepthwiseConv2D(3, dilation_rate=2, activation="relu"))
+one("DepthwiseConv2D-first", (3, 9, 8), lambda: L.DepthwiseConv2D(3, data_format=CF))
+one("SeparableConv1D", SIGNAL, lambda: L.SeparableConv1D(5, 3, depth_multiplier=2))
+one("SeparableConv2D", IMAGE, lambda: L.SeparableConv2D(5, 3, strides=2, padding="same", activation="relu"))
+one("SeparableConv2D-plain", IMAGE, lambda: L.SeparableConv2D(5, 3, use_bias=False, dilation_rate=2))
+for _p in ("valid", "same"):
+    for _k, _s, _d in ((3, 2, 1), (2, 3, 1), (4, 2, 1), (3, 1, 1), (5, 3, 1), (3, 1, 2)):
+        one(
+            f"Conv2DTranspose-{_p}-{_k}{_s}{_d}",
+            (5, 4, 3),
+            lambda p=_p, k=_k, s=_s, d=_d: L.Conv2DTranspose(4, k, strides=s, padding=p, dilation_rate=d),
+        )
+one("Conv1DTranspose", SIGNAL, lambda: L.Conv1DTranspose(4, 3, strides=2, padding="same"))
+one("Conv2DTranspose-output", (5, 4, 3), lambda: L.Conv2DTranspose(4, 3, strides=2, output_padding=1, padding="same"))
+one("Conv2DTranspose-first", (3, 5, 4), lambda: L.Conv2DTranspose(4, 3, strides=2, data_format=CF))
+one("Conv3DTranspose", (3, 4, 3, 2), lambda: L.Conv3DTranspose(3, 3, strides=2, padding="same", use_bias=False))
+
+# pooling
+for _n, _shape in ((1, SIGNAL), (2, IMAGE), (3, VOLUME)):
+    for _kind in ("Max", "Average"):
+        one(f"{_kind}Pooling{_n}D", _shape, lambda k=_kind, n=_n: getattr(L, f"{k}Pooling{n}D")(2))
+        # PyTorch's average repeats the edge where pads differ on both sides: only Max is asked at even sizes.
+        one(
+            f"{_kind}Pooling{_n}D-same",
+            _shape if _kind == "Max" else (9, 7, 5)[:_n] + (4,),
+            lambda k=_kind, n=_n: getattr(L, f"{k}Pooling{n}D")(3, strides=2, padding="same"),
+        )
+        one(f"Global{_kind}Pooling{_n}D", _shape, lambda k=_kind, n=_n: getattr(L, f"Global{k}Pooling{n}D")())
+        one(
+            f"Global{_kind}Pooling{_n}D-keep",
+            _shape,
+            lambda k=_kind, n=_n: getattr(L, f"Global{k}Pooling{n}D")(keepdims=True),
+        )
+        one(
+            f"Adaptive{_kind}Pooling{_n}D",
+            _shape,
+            lambda k=_kind, n=_n: getattr(L, f"Adaptive{k}Pooling{n}D")(3),
+        )
+one("MaxPooling2D-first", (3, 9, 8), lambda: L.MaxPooling2D(2, strides=1, data_format=CF))
+one("AveragePooling2D-dynamic", (None, None, 3), lambda: L.AveragePooling2D(3, strides=2, padding="same"))
+one("GlobalAveragePooling2D-first", (3, 9, 8), lambda: L.GlobalAveragePooling2D(data_format=CF))
+one("AdaptiveAveragePooling2D-even", (8, 8, 3), lambda: L.AdaptiveAveragePooling2D((4, 2)))
+
+# normalisation
+for _axis in (-1, 1, 2):
+    one(f"BatchNormalization-{_axis}", IMAGE, lambda a=_axis: L.BatchNormalization(axis=a, epsilon=0.05))
+one("BatchNormalization-vector", (6,), lambda: L.BatchNormalization())
+one("BatchNormalization-noscale", IMAGE, lambda: L.BatchNormalization(scale=False))
+one("BatchNormalization-nocenter", SIGNAL, lambda: L.BatchNormalization(center=False))
+one("BatchNormalization-bare", IMAGE, lambda: L.BatchNormalization(center=False, scale=False))
+one("BatchNormalization-renorm", IMAGE, lambda: L.BatchNormalization(renorm=True))
+one("LayerNormalization", SIGNAL, lambda: L.LayerNormalization(epsilon=0.05))
+one("LayerNormalization-two", IMAGE, lambda: L.LayerNormalization(axis=[2, 3]))
+one("LayerNormalization-apart", IMAGE, lambda: L.LayerNormalization(axis=[1, 3]))
+one("LayerNormalization-middle", VOLUME, lambda: L.LayerNormalization(axis=[1, 3], center=False))
+one("LayerNormalization-noscale", SIGNAL, lambda: L.LayerNormalization(scale=False))
+one("LayerNormalization-bare", SIGNAL, lambda: L.LayerNormalization(scale=False, center=False))
+one("LayerNormalization-rms", SIGNAL, lambda: L.LayerNormalization(rms_scaling=True))
+one("RMSNormalization", SIGNAL, lambda: L.RMSNormalization(epsilon=0.01))
+one("RMSNormalization-axes", IMAGE, lambda: L.RMSNormalization(axis=[2, 3]))
+one("GroupNormalization", IMAGE, lambda: L.GroupNormalization(3, epsilon=0.05))
+one("GroupNormalization-instance", IMAGE, lambda: L.GroupNormalization(-1))
+one("GroupNormalization-first", (6, 9, 8), lambda: L.GroupNormalization(2, axis=1))
+one("GroupNormalization-bare", SIGNAL, lambda: L.GroupNormalization(2, scale=False, center=False))
+one("UnitNormalization", SIGNAL, lambda: L.UnitNormalization())
+one("UnitNormalization-two", IMAGE, lambda: L.UnitNormalization(axis=[1, 2]))
+one("SpectralNormalization", IMAGE, lambda: L.SpectralNormalization(L.Conv2D(4, 3)))
+one("SpectralNormalization-dense", (6,), lambda: L.SpectralNormalization(L.Dense(4)))
+
+# activation
+for _name in ["celu", "elu", "exponential", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "soft_shrink", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh", "tanh_shrink", "threshold"]:
+    one(f"Activation-{_name}", IMAGE, lambda n=_name: L.Activation(n))
+one("ReLU-all", IMAGE, lambda: L.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.3))
+one("ReLU-max", IMAGE, lambda: L.ReLU(max_value=0.5))
+one("LeakyReLU", IMAGE, lambda: L.LeakyReLU(0.2))
+one("ELU", IMAGE, lambda: L.ELU(0.7))
+one("PReLU", IMAGE, lambda: L.PReLU())
+one("PReLU-shared", IMAGE, lambda: L.PReLU(shared_axes=[1, 2]))
+one("Softmax", IMAGE, lambda: L.Softmax(axis=1))
+one("Softmax-two", IMAGE, lambda: L.Softmax(axis=[1, 2]))
+
+# core
+one("Dense", (6,), lambda: L.Dense(5, activation="relu"))
+one("Dense-rank3", SIGNAL, lambda: L.Dense(5, use_bias=False))
+one("Dense-rank4", IMAGE, lambda: L.Dense(5, activation="softmax"))
+one("EinsumDense", SIGNAL, lambda: L.EinsumDense("abc,cd->abd", output_shape=(None, 5), bias_axes="d"))
+one("EinsumDense-dots", SIGNAL, lambda: L.EinsumDense("...x,xy->...y", output_shape=4, activation="tanh"))
+one("Embedding", (7,), lambda: L.Embedding(5, 4), dtype="int32")
+one("Embedding-float", (7,), lambda: L.Embedding(9, 4, mask_zero=True))
+one("Masking", SIGNAL, lambda: L.Masking())
+one("Dropout", SIGNAL, lambda: L.Dropout(0.5))
+one("Identity", SIGNAL, lambda: L.Identity())
+one("SpatialDropout2D", IMAGE, lambda: L.SpatialDropout2D(0.5))
+
+# merging
+for _name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"):
+    one(_name, [IMAGE, IMAGE], lambda n=_name: getattr(L, n)())
+one("Add-ranks", [(5, 6), (6,)], lambda: L.Add())
+one("Add-broadcast", [IMAGE, (1, 1, 6)], lambda: L.Add())
+one("Concatenate-axis", [IMAGE, IMAGE, IMAGE], lambda: L.Concatenate(axis=1))
+one("Dot", [(5, 6), (7, 6)], lambda: L.Dot(axes=2))
+one("Dot-vector", [(6,), (6,)], lambda: L.Dot(axes=1, normalize=True))
+one("Dot-mixed", [(5, 6), (6, 4)], lambda: L.Dot(axes=(2, 1)))
+
+# reshaping
+one("Flatten", IMAGE, lambda: L.Flatten())
+one("Flatten-first", (3, 4, 5), lambda: L.Flatten(data_format=CF))
+one("Reshape", IMAGE, lambda: L.Reshape((-1, 12)))
+one("Permute", IMAGE, lambda: L.Permute((3, 1, 2)))
+one("RepeatVector", (6,), lambda: L.RepeatVector(3))
+one("Cropping1D", SIGNAL, lambda: L.Cropping1D((1, 2)))
+one("Cropping2D", IMAGE, lambda: L.Cropping2D(((1, 2), (0, 3))))
+one("Cropping2D-first", (3, 9, 8), lambda: L.Cropping2D(1, data_format=CF))
+one("Cropping3D", VOLUME, lambda: L.Cropping3D(1))
+one("ZeroPadding1D", SIGNAL, lambda: L.ZeroPadding1D(2))
+one("ZeroPadding2D", IMAGE, lambda: L.ZeroPadding2D(((1, 2), (0, 3))))
+one("ZeroPadding3D", VOLUME, lambda: L.ZeroPadding3D((1, 2, 0)))
+one("UpSampling1D", SIGNAL, lambda: L.UpSampling1D(3))
+one("UpSampling2D", IMAGE, lambda: L.UpSampling2D((2, 3)))
+one("UpSampling2D-bilinear", IMAGE, lambda: L.UpSampling2D(2, interpolation="bilinear"))
+one("UpSampling2D-bicubic", IMAGE, lambda: L.UpSampling2D(2, interpolation="bicubic"))
+one("UpSampling2D-first", (3, 4, 5), lambda: L.UpSampling2D(2, data_format=CF))
+one("UpSampling3D", VOLUME, lambda: L.UpSampling3D(2))
+
+# preprocessing
+one("Rescaling", IMAGE, lambda: L.Rescaling(1 / 127.5, offset=-1))
+one("Rescaling-list", (9, 8, 3), lambda: L.Rescaling([1.0, 2.0, 3.0], offset=[0.1, 0.2, 0.3]))
+one("Normalization", IMAGE, lambda: L.Normalization())
+one("Normalization-given", (9, 8, 3), lambda: L.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0]))
+one("Normalization-invert", (6,), lambda: L.Normalization(mean=2.0, variance=3.0, invert=True))
+one("Resizing", IMAGE, lambda: L.Resizing(5, 12))
+one("Resizing-nearest", IMAGE, lambda: L.Resizing(6, 11, interpolation="nearest"))
+one("Resizing-bicubic", IMAGE, lambda: L.Resizing(12, 13, interpolation="bicubic"))
+one("Resizing-antialias", (20, 21, 3), lambda: L.Resizing(7, 9, antialias=True))
+one("Resizing-crop", (10, 21, 3), lambda: L.Resizing(7, 9, crop_to_aspect_ratio=True))
+one("Resizing-pad", (10, 21, 3), lambda: L.Resizing(7, 9, pad_to_aspect_ratio=True, fill_value=0.5))
+one("Resizing-first", (3, 9, 8), lambda: L.Resizing(5, 12, data_format=CF))
+one("CenterCrop", IMAGE, lambda: L.CenterCrop(4, 5))
+one("CenterCrop-small", IMAGE, lambda: L.CenterCrop(12, 12))
+one("RandomCrop", IMAGE, lambda: L.RandomCrop(4, 5))
+one("RandomFlip", IMAGE, lambda: L.RandomFlip())
+one("CategoryEncoding", (7,), lambda: L.CategoryEncoding(5, "multi_hot"), dtype="int32")
+one("CategoryEncoding-count", (7,), lambda: L.CategoryEncoding(5, "count"), dtype="int32")
+one("CategoryEncoding-one", (7,), lambda: L.CategoryEncoding(5, "one_hot"), dtype="int32")
+one("Discretization", SIGNAL, lambda: L.Discretization([-1.0, 0.0, 0.5]))
+one("Discretization-count", (7,), lambda: L.Discretization([-1.0, 0.0, 0.5], output_mode="count"))
+
+# recurrent
+for _name in ("LSTM", "GRU", "SimpleRNN"):
+    one(_name, SIGNAL, lambda n=_name: getattr(L, n)(4))
+    one(f"{_name}-sequences", SIGNAL, lambda n=_name: getattr(L, n)(4, return_sequences=True, use_bias=False))
+    one(f"{_name}-backwards", SIGNAL, lambda n=_name: getattr(L, n)(4, return_sequences=True, go_backwards=True))
+    one(f"{_name}-state", (None, 6), lambda n=_name: getattr(L, n)(4, return_state=True))
+    one(f"{_name}-relu", SIGNAL, lambda n=_name: getattr(L, n)(4, activation="relu"))
+    one(f"{_name}-gelu", SIGNAL, lambda n=_name: getattr(L, n)(4, activation="gelu", return_sequences=True))
+    one(f"Bidirectional-{_name}", SIGNAL, lambda n=_name: L.Bidirectional(getattr(L, n)(4)))
+    one(
+        f"Bidirectional-{_name}-sequences",
+        SIGNAL,
+        lambda n=_name: L.Bidirectional(getattr(L, n)(4, return_sequences=True), merge_mode="sum"),
+    )
+one("LSTM-hard", SIGNAL, lambda: L.LSTM(4, recurrent_activation="hard_sigmoid"))
+one("GRU-before", SIGNAL, lambda: L.GRU(4, reset_after=False))
+one("GRU-before-silu", SIGNAL, lambda: L.GRU(4, reset_after=False, activation="silu"))
+one("Bidirectional-none", SIGNAL, lambda: L.Bidirectional(L.LSTM(4, return_sequences=True), merge_mode=None))
+one("Bidirectional-state", SIGNAL, lambda: L.Bidirectional(L.LSTM(4, return_state=True), merge_mode="mul"))
+one("Bidirectional-ave", SIGNAL, lambda: L.Bidirectional(L.GRU(4), merge_mode="ave"))
+one("Bidirectional-gelu", SIGNAL, lambda: L.Bidirectional(L.GRU(4, activation="gelu", return_sequences=True)))
+one("RNN", SIGNAL, lambda: L.RNN(L.LSTMCell(4), return_sequences=True))
+one("RNN-stacked", SIGNAL, lambda: L.RNN(L.StackedRNNCells([L.LSTMCell(4), L.GRUCell(3), L.GRUCell(5)])))
+one("RNN-simple", SIGNAL, lambda: L.RNN(L.SimpleRNNCell(4), go_backwards=True, return_sequences=True))
+one("ConvLSTM1D", (4, 7, 3), lambda: L.ConvLSTM1D(2, 3, return_sequences=True))
+one("ConvLSTM2D", (4, 7, 6, 3), lambda: L.ConvLSTM2D(2, 3, padding="same", strides=2))
+one("ConvLSTM2D-state", (4, 7, 6, 3), lambda: L.ConvLSTM2D(2, 3, return_state=True, go_backwards=True))
+one("ConvLSTM2D-first", (4, 3, 7, 6), lambda: L.ConvLSTM2D(2, 3, data_format=CF, return_sequences=True))
+one("ConvLSTM3D", (2, 4, 5, 4, 2), lambda: L.ConvLSTM3D(2, 2))
+one("TimeDistributed", (4, 7, 6, 3), lambda: L.TimeDistributed(L.Conv2D(2, 3)))
+one("TimeDistributed-dense", (None, 6), lambda: L.TimeDistributed(L.Dense(4)))
+one("TimeDistributed-nested", (4, 5, 6), lambda: L.TimeDistributed(L.LSTM(3)))
+
+
+def _initial() -> Any:
+    x, h, c = keras.Input((5, 6)), keras.Input((4,)), keras.Input((4,))
+    return keras.Model([x, h, c], L.LSTM(4, return_sequences=True)(x, initial_state=[h, c]))
+
+
+graph("LSTM-initial", _initial)
+
+
+def _masked(make: Callable[[], Any], embedding: bool = False) -> Callable[[], Any]:
+    def build() -> Any:
+        if embedding:
+            x = keras.Input((7,), dtype="int32")
+            y = L.Embedding(5, 6, mask_zero=True)(x)
+        else:
+            x = keras.Input((7,), dtype="int32")
+            kept = L.Embedding(5, 6, mask_zero=True)(x)
+            y = L.Dense(6)(kept)
+        return keras.Model(x, make()(y))
+
+    return build
+
+
+for _name in ("LSTM", "GRU", "SimpleRNN"):
+    graph(f"Masked-{_name}", _masked(lambda n=_name: getattr(L, n)(4)))
+    graph(f"Masked-{_name}-sequences", _masked(lambda n=_name: getattr(L, n)(4, return_sequences=True)))
+    graph(f"Masked-{_name}-back", _masked(lambda n=_name: getattr(L, n)(4, return_sequences=True, go_backwards=True)))
+graph("Masked-Bidirectional", _masked(lambda: L.Bidirectional(L.LSTM(4, return_sequences=True)), True))
+graph("Masked-Bidirectional-last", _masked(lambda: L.Bidirectional(L.GRU(4)), True))
+graph("Masked-RNN-stacked", _masked(lambda: L.RNN(L.StackedRNNCells([L.LSTMCell(4), L.GRUCell(3)]))))
+graph("Masked-average", _masked(lambda: L.GlobalAveragePooling1D(), True))
+graph("Masked-zero", _masked(lambda: L.LSTM(4, return_sequences=True, zero_output_for_mask=True), True))
+
+
+def _masking_layer() -> Any:
+    x = keras.Input((6, 3))
+    y = L.Masking(0.0)(L.ReLU(threshold=1.2)(x))
+    return keras.Model(x, L.GRU(4)(L.Dropout(0.2)(y)))
+
+
+graph("Masking-GRU", _masking_layer)
+
+
+def _masked_merge(make: Callable[[], Any]) -> Callable[[], Any]:
+    def build() -> Any:
+        a, b = keras.Input((5,), dtype="int32"), keras.Input((5,), dtype="int32")
+        table = L.Embedding(5, 4, mask_zero=True)
+        return keras.Model([a, b], L.LSTM(3)(make()([table(a), table(b)])))
+
+    return build
+
+
+graph("Masked-Add", _masked_merge(L.Add))
+graph("Masked-Concatenate", _masked_merge(L.Concatenate))
+graph("Masked-Concatenate-time", _masked_merge(lambda: L.Concatenate(axis=1)))
+
+
+# attention
+def _attention(make: Callable[[], Any], shapes: Any = ((5, 6), (7, 6)), **kwargs: Any) -> Callable[[], Any]:
+    def build() -> Any:
+        inputs = [keras.Input(s) for s in shapes]
+        made = make()
+        listed = type(made).__name__ in ("Attention", "AdditiveAttention")
+        return keras.Model(inputs, made(inputs, **kwargs) if listed else made(*inputs, **kwargs))
+
+    return build
+
+
+graph("Attention", _attention(lambda: L.Attention()))
+graph("Attention-scale", _attention(lambda: L.Attention(use_scale=True), use_causal_mask=True))
+graph("Attention-concat", _attention(lambda: L.Attention(use_scale=True, score_mode="concat")))
+graph("Attention-key", _attention(lambda: L.Attention(), ((5, 6), (7, 4), (7, 6)), return_attention_scores=True))
+graph("AdditiveAttention", _attention(lambda: L.AdditiveAttention()))
+graph("AdditiveAttention-plain", _attention(lambda: L.AdditiveAttention(use_scale=False), use_causal_mask=True))
+graph("MultiHeadAttention", _attention(lambda: L.MultiHeadAttention(2, 3)))
+graph("MultiHeadAttention-value", _attention(lambda: L.MultiHeadAttention(2, 3, value_dim=5, use_bias=False)))
+graph("MultiHeadAttention-scores", _attention(lambda: L.MultiHeadAttention(2, 3), return_attention_scores=True))
+graph("MultiHeadAttention-causal", _attention(lambda: L.MultiHeadAttention(2, 3), ((5, 6), (5, 6)), use_causal_mask=True))
+graph("MultiHeadAttention-key", _attention(lambda: L.MultiHeadAttention(2, 3, output_shape=4), ((5, 6), (7, 4), (7, 6))))
+graph("MultiHeadAttention-dynamic", _attention(lambda: L.MultiHeadAttention(2, 3), ((None, 6), (None, 6)), use_causal_mask=True))
+graph("MultiHeadAttention-4d", _attention(lambda: L.MultiHeadAttention(2, 3, attention_axes=(1, 2)), ((3, 4, 6), (3, 4, 6))))
+graph("MultiHeadAttention-4d-one", _attention(lambda: L.MultiHeadAttention(2, 3, attention_axes=(2,)), ((3, 4, 6), (3, 4, 6))))
+graph("MultiHeadAttention-gate", _attention(lambda: L.MultiHeadAttention(2, 3, use_gate=True)))
+graph("MultiHeadAttention-window", _attention(lambda: L.MultiHeadAttention(2, 3, sliding_window=2), ((5, 6), (5, 6))))
+graph("GroupQueryAttention", _attention(lambda: L.GroupQueryAttention(4, 4, 2)))
+graph("GroupQueryAttention-causal", _attention(lambda: L.GroupQueryAttention(4, 4, 1, use_bias=False), use_causal_mask=True))
+graph("GroupQueryAttention-gate", _attention(lambda: L.GroupQueryAttention(4, 4, 2, use_gate=True), return_attention_scores=True))
+
+
+def _masked_attention() -> Any:
+    x = keras.Input((7,), dtype="int32")
+    y = L.Embedding(5, 6, mask_zero=True)(x)
+    return keras.Model(x, L.GlobalAveragePooling1D()(L.MultiHeadAttention(2, 3)(y, y)))
+
+
+graph("Masked-MultiHeadAttention", _masked_attention)
+
+
+def _given_mask() -> Any:
+    x, m = keras.Input((5, 6)), keras.Input((5, 5), dtype="bool")
+    return keras.Model([x, m], L.MultiHeadAttention(2, 3)(x, x, attention_mask=m))
+
+
+graph("MultiHeadAttention-mask", _given_mask)
+
+
+def _softmax_mask() -> Any:
+    x, m = keras.Input((5, 6)), keras.Input((5, 6), dtype="bool")
+    return keras.Model([x, m], L.Softmax()(x, mask=m))
+
+
+graph("Softmax-mask", _softmax_mask)
+graph("ReversibleEmbedding", lambda: _reversible(True))
+graph("ReversibleEmbedding-untied", lambda: _reversible(False))
+
+
+def _reversible(tied: bool) -> Any:
+    x = keras.Input((7,), dtype="int32")
+    table = L.ReversibleEmbedding(5, 4, tie_weights=tied, logit_soft_cap=3.0)
+    return keras.Model(x, table(L.Dense(4)(table(x)), reverse=True))
