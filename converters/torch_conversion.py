@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,9 +30,15 @@ _MEMORY_FACTOR = 4
 UNLOCKED = "this system offers no sandbox: the framework's loader ran with time and memory limits only."
 
 
-def new_folder() -> TemporaryDirectory[str]:
-    """A private folder for what the child writes; it lives as long as the model."""
-    return TemporaryDirectory(prefix="inspector-", ignore_cleanup_errors=True)
+@contextmanager
+def new_folder() -> Generator[TemporaryDirectory[str]]:
+    """A private folder for what the child writes; it lives as long as the model, or ends with a failure."""
+    folder = TemporaryDirectory(prefix="inspector-", ignore_cleanup_errors=True)
+    try:
+        yield folder
+    except BaseException:
+        folder.cleanup()
+        raise
 
 
 def request_of(source: Mapping[str, Any], options: Options) -> dict[str, Any]:

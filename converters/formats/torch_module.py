@@ -1,4 +1,4 @@
-"""How does a live `nn.Module` or exported program become ONNX? In a child process, where it can go there."""
+"""How does a live `torch.nn.Module` become ONNX? In a child process, wherever it can be sent there."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from converters.frameworks import need
 from converters.provenance import Origin
 from converters.registry import Conversion, Options, live
 from converters.torch_conversion import assemble, export_in_child, new_folder, request_of
+from converters.torch_oracle import Outputs, Samples, run_live
+from converters.verify import register_oracle
 
-__all__ = ["convert_module", "convert_program"]
+__all__ = ["convert_module"]
 
 _HERE = (
     "the module was exported in this process, without limits: {reason}. "
@@ -25,53 +27,14 @@ _HERE = (
 def convert_module(source: Any, options: Options) -> Conversion:
     """A `torch.nn.Module` in memory, with example inputs or input shapes."""
     torch = need("torch", "exporting a module")
-    keep = new_folder()
-    path = Path(keep.name) / "module.pt"
     origin = Origin("torch-module", "torch", torch.__version__, "", type(source).__qualname__)
-    reason = _why_not_sent(torch, source, options.example, path)
-    if reason:
-        return _export_here(source, options, origin, keep, reason)
-    request = {"kind": "module", "path": str(path), "mmap": True}
-    try:
-        found = export_in_child(request, options, origin, keep, locked=False, readable=[path])
-    finally:
-        path.unlink(missing_ok=True)
-    return found
-
-
-@live("torch.export.exported_program.ExportedProgram")
-def convert_program(source: Any, options: Options) -> Conversion:
-    """A `torch.export.ExportedProgram` in memory."""
-    torch = need("torch", "translating an exported program")
-    keep = new_folder()
-    path = Path(keep.name) / "program.pt2"
-    origin = Origin("exported-program", "torch", torch.__version__)
-    torch.export.save(source, path)
-    request = {"kind": "program", "path": str(path)}
-    try:
-        return export_in_child(request, options, origin, keep, locked=True, readable=[path])
-    finally:
-        path.unlink(missing_ok=True)
-
-
-@live("torch.jit._script.ScriptModule")
-def convert_script(source: Any, options: Options) -> Conversion:
-    """A TorchScript module in memory."""
-    torch = need("torch", "exporting a TorchScript module")
-    keep = new_folder()
-    path = Path(keep.name) / "script.pt"
-    torch.jit.save(source, path)
-    try:
-        return export_in_child(
-            {"kind": "script", "path": str(path)},
-            options,
-            Origin("torchscript", "torch", torch.__version__),
-            keep,
-            locked=True,
-            readable=[path],
-        )
-    finally:
-        path.unlink(missing_ok=True)
+    with new_folder() as keep:
+        path = Path(keep.name) / "module.pt"
+        reason = _why_not_sent(torch, source, options.example, path)
+        if reason:
+            return _export_here(source, options, origin, keep, reason)
+        request = {"kind": "module", "path": str(path), "mmap": True}
+        return export_in_child(request, options, origin, keep, locked=False, readable=[path])
 
 
 def _why_not_sent(torch: Any, module: Any, example: Any, path: Path) -> str:
@@ -108,3 +71,8 @@ def _export_here(source: Any, options: Options, origin: Origin, keep: Any, reaso
     say = options.extra.get("progress") or (lambda text: None)
     notes = tasks.export_live(source, options.example, request_of({}, options), Path(keep.name), say)
     return assemble(keep, origin, [_HERE.format(reason=reason), *notes])
+
+
+@register_oracle("torch-module")
+def _run(source: Any, options: Options, folder: Path, samples: Samples) -> Outputs:
+    return run_live(source, samples)

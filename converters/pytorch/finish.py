@@ -40,6 +40,7 @@ def finish(
     ir.save(model, path, external_data=WEIGHTS_FILE, size_threshold_bytes=INLINE_BYTES - 1)
     proto = onnx.load(path, load_external_data=False)
     scope(proto.graph)
+    scopes.merge_constants(proto.graph)
     scopes.name_nodes(proto.graph)
     notes = [*ledger.notes(), *_dims(proto.graph, inputs)]
     for tensor in proto.graph.initializer:

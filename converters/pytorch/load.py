@@ -6,10 +6,16 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import onnx
+import onnx_ir as ir
 import torch
+from onnx_ir import tensor_adapters
 
 from converters.errors import BadFile, MissingOption
+from converters.provenance import read_sources
 from converters.pytorch.dynamo import quiet
+from converters.pytorch.rebuild import rebuild
 
 __all__ = ["load"]
 
@@ -17,8 +23,9 @@ __all__ = ["load"]
 def load(source: Mapping[str, Any]) -> tuple[Any, Any]:
     """The model and, where the source carries one, an example input (else None).
 
-    `source["kind"]` is "program" (`.pt2`), "script" (TorchScript), "module" (a pickled `nn.Module`, trusted)
-    or "factory" (`package.module:function` plus a file of tensors, trusted).
+    `source["kind"]` is "program" (`.pt2`), "script" (TorchScript), "module" (a pickled `nn.Module`, trusted),
+    "plan" (`plan` as in `rebuild`) or "factory" (`package.module:function`, trusted). The last two take
+    their tensors from the initializers of the ONNX file `tensors`, whose external data lie below `base`.
     """
     with quiet():
         return _LOADERS[source["kind"]](source)
@@ -64,7 +71,7 @@ def _factory(source: Mapping[str, Any]) -> tuple[Any, Any]:
         raise MissingOption(
             f"factory {source['factory']!r} returned a {type(module).__name__}, not a module."
         )
-    tensors = torch.load(source["tensors"], map_location="cpu", weights_only=True, mmap=True)
+    tensors = _tensors(source)
     found = module.load_state_dict(tensors, strict=False, assign=True)
     lost = [*found.missing_keys, *found.unexpected_keys]
     if lost:
@@ -76,7 +83,40 @@ def _factory(source: Mapping[str, Any]) -> tuple[Any, Any]:
     return module, None
 
 
-_LOADERS = {"program": _program, "script": _script, "module": _module, "factory": _factory}
+def _plan(source: Mapping[str, Any]) -> tuple[Any, Any]:
+    return rebuild(source["plan"], _tensors(source)), None
+
+
+def _tensors(source: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Tensors by source name, mapped from the files where they lie."""
+    model = ir.load(source["tensors"])
+    ir.external_data.set_base_dir(model.graph, source["base"])
+    proto = onnx.load(source["tensors"], load_external_data=False)
+    names = {tensor.name: [row.name for row in read_sources(tensor)] for tensor in proto.graph.initializer}
+    found: dict[str, torch.Tensor] = {}
+    for held, value in model.graph.initializers.items():
+        assert value.const_value is not None
+        tensor = _torch_tensor(value.const_value)
+        found.update(dict.fromkeys(names.get(held, [held]), tensor))
+    return found
+
+
+def _torch_tensor(value: ir.TensorProtocol) -> torch.Tensor:
+    dtype = tensor_adapters.to_torch_dtype(value.dtype)
+    shape = tuple(value.shape.numpy())
+    if 0 in shape:
+        return torch.empty(shape, dtype=dtype)
+    array = np.ascontiguousarray(value.numpy())
+    return torch.from_numpy(array.reshape(-1).view(np.uint8)).view(dtype).reshape(shape)
+
+
+_LOADERS = {
+    "program": _program,
+    "script": _script,
+    "module": _module,
+    "factory": _factory,
+    "plan": _plan,
+}
 
 
 def _first(error: BaseException) -> str:

@@ -10,8 +10,10 @@ import onnx
 
 from converters.provenance import describe_node, node_class, node_scope
 
-__all__ = ["name_nodes", "rename_dims", "scope_dynamo", "scope_legacy"]
+__all__ = ["merge_constants", "name_nodes", "rename_dims", "scope_dynamo", "scope_legacy"]
 
+_ARBITRARY = re.compile(r"[A-Za-z]+\d+_dim_\d+")
+_SYMBOL = re.compile(r"[A-Za-z_]\w*")
 _PREFIX = "pkg.torch.onnx."
 _ORPHAN = "_empty_nn_module_stack_from_metadata_hook"
 
@@ -64,15 +66,47 @@ def name_nodes(graph: onnx.GraphProto, taken: set[str] | None = None) -> None:
             name_nodes(body, used)
 
 
+def merge_constants(graph: onnx.GraphProto) -> None:
+    """Keep one of the equal small constants that a module's nodes read."""
+    kept: dict[tuple[str, bytes], str] = {}
+    twins: dict[str, str] = {}
+    for node in list(graph.node):
+        if node.op_type == "Constant" and len(node.output) == 1:
+            key = node_scope(node), node.attribute[0].SerializeToString()
+            first = kept.setdefault(key, node.output[0])
+            if first != node.output[0]:
+                twins[node.output[0]] = first
+                graph.node.remove(node)
+        for body in bodies(node):
+            merge_constants(body)
+    if twins:
+        _read_instead(graph, twins)
+
+
+def _read_instead(graph: onnx.GraphProto, twins: Mapping[str, str]) -> None:
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if name in twins:
+                node.input[index] = twins[name]
+        for body in bodies(node):
+            _read_instead(body, twins)
+    for value in graph.output:
+        if value.name in twins:
+            # A graph output must keep its name, so its own constant comes back as an alias.
+            graph.node.add(op_type="Identity", input=[twins[value.name]], output=[value.name])
+
+
 def rename_dims(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
-    """Replace symbols such as `s77`, also inside expressions, by the names the user gave."""
-    if not names:
-        return
-    pattern = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
+    """Replace symbols such as `s77`, also inside expressions, by the names the user gave.
+
+    Symbols that say nothing but where they arose (`Gemm44_dim_0`) are dropped: shape inference knows better.
+    """
     for value in (*graph.input, *graph.output, *graph.value_info):
         for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param:
-                dim.dim_param = pattern.sub(lambda match: names[match.group()], dim.dim_param)
+            if _ARBITRARY.fullmatch(dim.dim_param):
+                dim.ClearField("dim_param")
+            elif dim.dim_param:
+                dim.dim_param = _SYMBOL.sub(lambda m: names.get(m.group(), m.group()), dim.dim_param)
     for node in graph.node:
         for body in bodies(node):
             rename_dims(body, names)

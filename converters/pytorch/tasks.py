@@ -19,7 +19,7 @@ from converters.pytorch.inputs import Inputs, attempts, from_example
 from converters.pytorch.legacy import class_names, export_script, script_tensors
 from converters.pytorch.load import load
 
-__all__ = ["export", "export_live", "oracle"]
+__all__ = ["export", "export_live", "oracle", "run_model"]
 
 Say = Callable[[str], None]
 
@@ -62,13 +62,18 @@ def export_live(model: Any, example: Any, request: Mapping[str, Any], folder: Pa
 
 
 def oracle(request: Mapping[str, Any], folder: Path, say: Say) -> Mapping[str, Any]:
-    """Run the source model on `inputs.npz` (arrays named by position) and write `outputs.npz`."""
+    """Run the source model on `inputs.npz` (arrays `sample/position`) and write `outputs.npz` alike."""
     say("loading")
     model, _ = load(request["source"])
-    with np.load(folder / "inputs.npz") as archive:
-        args = [torch.from_numpy(archive[str(i)]) for i in range(len(archive.files))]
-    say("running")
-    np.savez(folder / "outputs.npz", *run_model(model, args, request.get("names")))
+    found: dict[str, np.ndarray[Any, Any]] = {}
+    with np.load(folder / "inputs.npz", allow_pickle=False) as archive:
+        for sample in range(request["samples"]):
+            say("running")
+            count = sum(name.startswith(f"{sample}/") for name in archive.files)
+            args = [torch.from_numpy(archive[f"{sample}/{place}"]) for place in range(count)]
+            outputs = run_model(model, args)
+            found.update({f"{sample}/{place}": value for place, value in enumerate(outputs)})
+    np.savez(folder / "outputs.npz", **found)  # pyright: ignore[reportArgumentType]  # names hold a slash
     return {}
 
 
@@ -81,7 +86,7 @@ def run_model(
     elif hasattr(model, "training"):
         model.eval()
     with quiet(), torch.no_grad():
-        out = model(**dict(zip(names, args, strict=True))) if names else model(*args)
+        out = model(*args)
     return [leaf.detach().cpu().numpy() for leaf in _tensors(out)]
 
 
