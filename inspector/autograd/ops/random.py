@@ -94,19 +94,19 @@ def _dropped(x: Tensor, ratio: float, seed: float | None, context: Context) -> t
 @operator("Dropout", since=1)
 def dropout_1(x: Tensor, *, is_test: int, ratio: float, context: Context) -> tuple[Tensor, Tensor]:
     if is_test:
-        return x, torch.ones_like(x)
+        return x, torch.zeros_like(x)
     y, kept = _dropped(x, ratio, None, context)
     return y, kept.to(x.dtype)
 
 
 @operator("Dropout", since=7)
 def dropout_7(x: Tensor, *, ratio: float) -> tuple[Tensor, Tensor]:
-    return x, torch.ones_like(x)
+    return x, torch.zeros_like(x)  # no mask is made in inference; ONNX Runtime fills in zeros
 
 
 @operator("Dropout", since=10)
 def dropout_10(x: Tensor, *, ratio: float) -> tuple[Tensor, Tensor]:
-    return x, torch.ones_like(x, dtype=torch.bool)
+    return x, torch.zeros_like(x, dtype=torch.bool)
 
 
 @operator("Dropout", since=12, host=(1, 2))
