@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812  the name everybody knows
 from torch import Tensor
 
 from inspector.autograd import narrow
@@ -252,7 +252,7 @@ def constant_of_shape(shape: Tensor, *, value: Any, context: Context) -> Any:
 
 
 @operator("Range", since=11, host=(0, 1, 2), differentiable=False)
-def range_(start: Tensor, limit: Tensor, delta: Tensor, *, context: Context) -> Tensor:
+def range_(start: Tensor, limit: Tensor, delta: Tensor, *, context: Context, stash_type: int = 1) -> Tensor:
     if not start.dtype.is_floating_point:
         return torch.arange(start.item(), limit.item(), delta.item(), dtype=start.dtype)
     first, last, step = start.item(), limit.item(), delta.item()
