@@ -47,7 +47,7 @@ FUSION_PENALTY = 4.0
 
 @dataclass(frozen=True)
 class Segment:
-    """Nodes `start` to `stop` of the ordered graph, what they take from earlier ones and what they give on."""
+    """Nodes `start` to `stop` of the ordered graph, what they take from earlier ones and give on."""
 
     start: int
     stop: int

@@ -1,0 +1,33 @@
+"""How can every value be used once without holding them all?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from inspector.execution.capture import prepare
+from inspector.execution.planner import Mode
+from inspector.model import Model
+
+__all__ = ["stream"]
+
+
+def stream(
+    model: Model,
+    feeds: Mapping[str, np.ndarray[Any, np.dtype[Any]]],
+    values: str | Iterable[str] = "all",
+    *,
+    device: str = "cpu",
+    mode: Mode = "exact",
+) -> Iterator[tuple[str, Any]]:
+    """Key and value of each wanted value, part by part through the graph; memory holds one part.
+
+    In exact mode the values equal bit for bit those of a whole run.
+    """
+    prepared = prepare(model, feeds, values, device=device, mode=mode, strategy="segments")
+    for found, _ in prepared.runner.stream(feeds):
+        while found:
+            key = next(iter(found))
+            yield key, found.pop(key)
