@@ -47,7 +47,9 @@ def between(net: Network, starts: Sequence[str], ends: Sequence[str]) -> Network
                 seen.add(name)
                 waiting.append(name)
     steps = tuple(step for step in net.block.steps if id(step) in needed)
-    block = finished(Block(net.block.prefix, tuple(inputs), tuple(ends), steps, constants=net.block.constants))
+    block = finished(
+        Block(net.block.prefix, tuple(inputs), tuple(ends), steps, constants=net.block.constants)
+    )
     graph = onnx.GraphProto(output=[onnx.ValueInfoProto(name=key) for key in ends])
     used = {name for step in steps for name in _reads(step)} | set(ends)
     weights = {key: value for key, value in net.weights.items() if key in used or "/" in key}
@@ -65,7 +67,9 @@ def value_shapes(net: Network, feeds: Mapping[str, Any]) -> dict[str, tuple[int,
                 shapes[key] = tuple(value.shape)
 
     state = net.state(feeds, Watch(after=note))
-    shapes.update((key, tuple(v.shape)) for key, v in state.env.items() if key in feeds and hasattr(v, "shape"))
+    shapes.update(
+        (key, tuple(v.shape)) for key, v in state.env.items() if key in feeds and hasattr(v, "shape")
+    )
     run_steps(net.block.steps, state)
     return shapes
 

@@ -65,12 +65,12 @@ def attention_25(
     if is_causal and right_window_size >= 0:
         windows = (left_window_size, min(0, right_window_size))
     allowed, bias = _masks(q, k, mask, cache, windows)
-    if len([name for name in context.outputs if name]) < 4 and not softcap and softmax_precision in (None, 1):
+    shows = len(context.outputs) > 3 and bool(context.outputs[3])
+    precise = softmax_precision is None or TORCH_TYPES[softmax_precision] == q.dtype
+    if not shows and not softcap and precise:
         y, shown = _fused(q, k, v, allowed, bias, scale), None
     else:
-        y, shown = _attended(
-            q, k, v, allowed, bias, scale, softcap, softmax_precision, qk_matmul_output_mode
-        )
+        y, shown = _attended(q, k, v, allowed, bias, scale, softcap, softmax_precision, qk_matmul_output_mode)
     if packed:
         y = y.transpose(1, 2).flatten(2)
     return (y, *present, shown)
@@ -228,7 +228,9 @@ def rotary_embedding(
 
 
 @operator("TensorScatter", since=24, host=(2,))
-def tensor_scatter(past: Tensor, update: Tensor, starts: Tensor | None = None, *, axis: int, mode: str) -> Tensor:
+def tensor_scatter(
+    past: Tensor, update: Tensor, starts: Tensor | None = None, *, axis: int, mode: str
+) -> Tensor:
     axis = axis % past.ndim
     steps = torch.arange(update.shape[axis])
     first = torch.zeros(past.shape[0], dtype=torch.int64) if starts is None else starts.long().reshape(-1)
@@ -280,7 +282,10 @@ def linear_attention(
     b, h, steps, size = k.shape
     state = k.new_zeros((b, h, size, v.shape[-1])) if past is None else past
     g = None if decay is None or "gated" not in update_rule else _heads(decay, kv_num_heads)
-    rate = None if beta is None or "delta" not in update_rule else _heads(beta, kv_num_heads)
+    rate = None
+    if beta is not None and "delta" in update_rule:
+        shared = beta.shape[-1] == 1  # one rate for all heads
+        rate = beta.unsqueeze(1) if shared else _heads(beta, kv_num_heads)
     out: list[Tensor] = []
     for t in range(steps):
         if g is not None:

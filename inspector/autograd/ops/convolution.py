@@ -79,10 +79,10 @@ def _cropped(
     begins: list[int] = []
     ends: list[int] = []
     for have, want, more in zip(full, wanted, extra, strict=True):
-        total = have + more - want
-        half = int(total / 2)
+        total = max(have + more - want, 0)  # nothing is put in front of the first element
+        half = total // 2
         begins.append(half if auto_pad == "SAME_UPPER" else total - half)
-        ends.append(total - begins[-1] - more)
+        ends.append(have - want - begins[-1])
     return begins, ends
 
 

@@ -181,7 +181,9 @@ def _suppressed(boxes: Tensor, scores: Tensor, most: int, overlap: float, least:
             continue
         if kept:
             others = boxes[kept]
-            sides = torch.minimum(boxes[box, 2:], others[:, 2:]) - torch.maximum(boxes[box, :2], others[:, :2])
+            sides = torch.minimum(boxes[box, 2:], others[:, 2:]) - torch.maximum(
+                boxes[box, :2], others[:, :2]
+            )
             shared = sides.clamp(min=0).prod(-1)
             if bool((shared > overlap * (areas[box] + areas[kept] - shared)).any()):
                 continue

@@ -76,7 +76,9 @@ def resize(
         outs = [math.floor(n * s) for n, s in zip(lengths, factors, strict=True)]
     else:
         raise ValueError("neither scales nor sizes is given")
-    region = roi.double().tolist() if roi is not None and roi.numel() else [0.0] * len(outs) + [1.0] * len(outs)
+    region = (
+        roi.double().tolist() if roi is not None and roi.numel() else [0.0] * len(outs) + [1.0] * len(outs)
+    )
     plan = {
         a: Axis(n, o, s, region[i], region[i + len(listed)])
         for i, (a, n, o, s) in enumerate(zip(listed, lengths, outs, factors, strict=True))
@@ -143,9 +145,7 @@ def upsample_1(x: Tensor, *, height_scale: float, mode: str, width_scale: float)
 
 def _plain(x: Tensor, scales: list[float], mode: str) -> Tensor:
     """Before opset 11: no choice of coordinates; nearest takes the floor, and the ceiling when shrinking."""
-    plan = {
-        a: Axis(n, math.floor(n * s), s) for a, (n, s) in enumerate(zip(x.shape, scales, strict=True))
-    }
+    plan = {a: Axis(n, math.floor(n * s), s) for a, (n, s) in enumerate(zip(x.shape, scales, strict=True))}
     return _resampled(
         x, plan, Sampling("linear" if mode in ("linear", "bilinear") else "nearest", "asymmetric", "simple")
     )
@@ -201,7 +201,9 @@ def _positions(axis: Axis, sampling: Sampling) -> Array:
             raise NotImplementedError(f"coordinate_transformation_mode {other!r}")
 
 
-def _nearest(positions: Array, axis: Axis, sampling: Sampling) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _nearest(
+    positions: Array, axis: Axis, sampling: Sampling
+) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     match sampling.nearest:
         case "round_prefer_floor":
             chosen = np.ceil(positions - 0.5)

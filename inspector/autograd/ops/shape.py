@@ -247,7 +247,7 @@ def constant_of_shape(shape: Tensor, *, value: Any, context: Context) -> Any:
         return torch.zeros(sizes, dtype=context.dtype, device=context.device)
     if isinstance(value, np.ndarray):
         return np.full(sizes, value.reshape(-1)[0], dtype=object)
-    filled = moved(lambda t: t.reshape([1] * len(sizes)).expand(sizes), value)
+    filled = moved(lambda t: t.reshape([1] * len(sizes)).repeat(sizes), value)
     return filled.to(context.device) if isinstance(value, Tensor) and value.is_floating_point() else filled
 
 
