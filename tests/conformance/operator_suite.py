@@ -65,13 +65,20 @@ def _plain(value: Any) -> Any:
 def stored_cases() -> tuple[Case, ...]:
     """The cases that lie in the package as files."""
     cases = [
-        Case(folder.name, group, functools.partial(onnx.load, folder / "model.onnx"), functools.partial(_sets, folder))
+        Case(
+            folder.name,
+            group,
+            functools.partial(onnx.load, folder / "model.onnx"),
+            functools.partial(_sets, folder),
+        )
         for group in ("pytorch-converted", "pytorch-operator", "simple")
         for folder in sorted((DATA / group).iterdir())
         if folder.is_dir()
     ]
     for path in sorted((DATA / "light").glob("*.onnx")):
-        cases.append(Case(path.stem, "light", functools.partial(onnx.load, path), functools.partial(_light, path)))
+        cases.append(
+            Case(path.stem, "light", functools.partial(onnx.load, path), functools.partial(_light, path))
+        )
     return tuple(cases)
 
 
@@ -79,7 +86,11 @@ def _sets(folder: Path) -> list[tuple[list[Any], list[Any]]]:
     graph = onnx.load(folder / "model.onnx").graph
     return [
         (
-            [_read(item / f"input_{i}.pb", v.type) for i, v in enumerate(graph.input) if (item / f"input_{i}.pb").exists()],
+            [
+                _read(item / f"input_{i}.pb", v.type)
+                for i, v in enumerate(graph.input)
+                if (item / f"input_{i}.pb").exists()
+            ],
             [_read(item / f"output_{i}.pb", v.type) for i, v in enumerate(graph.output)],
         )
         for item in sorted(folder.glob("test_data_set_*"))
@@ -102,7 +113,9 @@ def _light(path: Path) -> list[tuple[list[Any], list[Any]]]:
     shape = [d.dim_value or 1 for d in data.type.tensor_type.shape.dim]
     ramp = (np.arange(np.prod(shape)).reshape(shape) / np.prod(shape)).astype(np.float32)
     expected = [
-        numpy_helper.to_array(onnx.TensorProto.FromString(path.with_name(f"{path.stem}_output_{i}.pb").read_bytes()))
+        numpy_helper.to_array(
+            onnx.TensorProto.FromString(path.with_name(f"{path.stem}_output_{i}.pb").read_bytes())
+        )
         for i in range(len(graph.output))
     ]
     return [([ramp], expected)]
@@ -125,7 +138,9 @@ def to_output(value: Any) -> Any:
 def judge(got: Any, expected: Any, *, shape_only: bool = False) -> str:
     """The empty string if a result is right, else what is wrong with it."""
     if expected is None or got is None:
-        return "" if expected is got is None else f"got {type(got).__name__}, expected {type(expected).__name__}"
+        return (
+            "" if expected is got is None else f"got {type(got).__name__}, expected {type(expected).__name__}"
+        )
     if isinstance(expected, list):
         if not isinstance(got, list) or len(got) != len(expected):
             return f"expected a sequence of {len(expected)}"
@@ -143,7 +158,13 @@ def judge(got: Any, expected: Any, *, shape_only: bool = False) -> str:
 
 
 def _texts(array: Any) -> Any:
-    return np.vectorize(lambda s: s.decode() if isinstance(s, bytes) else str(s), otypes=[object])(array).tolist() if array.size else array.tolist()
+    return (
+        np.vectorize(lambda s: s.decode() if isinstance(s, bytes) else str(s), otypes=[object])(
+            array
+        ).tolist()
+        if array.size
+        else array.tolist()
+    )
 
 
 def _numbers(got: Any, expected: Any) -> str:
@@ -160,7 +181,11 @@ def _numbers(got: Any, expected: Any) -> str:
 
 
 def outcome(
-    case: Case, change: Callable[[Any], Any] = lambda value: value, *, shape_only: bool = False, fixed: bool = False
+    case: Case,
+    change: Callable[[Any], Any] = lambda value: value,
+    *,
+    shape_only: bool = False,
+    fixed: bool = False,
 ) -> str:
     """The empty string if the engine passes the case, else the kind of failure and its message.
 
@@ -176,7 +201,15 @@ def outcome(
                     return f"wrong: {problem}"
     except InspectorError as error:
         return f"{type(error).__name__}: {error}"
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        AssertionError,
+    ) as error:
         return f"crash: {type(error).__name__}: {error}"
     return ""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F  # noqa: N812  the name everybody knows
 from torch import Tensor
@@ -112,9 +114,27 @@ def gelu(x: Tensor, *, approximate: str) -> Tensor:
     return F.gelu(x, approximate=approximate)
 
 
+class MaskedSoftmax(torch.autograd.Function):
+    """Softmax whose rows of -inf alone, NaN by definition, pass back 0: a later Where often hides them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, axis: int) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        y = torch.softmax(x, axis)
+        ctx.save_for_backward(y)
+        ctx.axis = axis
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        (y,) = ctx.saved_tensors
+        hidden = torch.isnan(y)
+        y, gradient = y.masked_fill(hidden, 0.0), gradient.masked_fill(hidden, 0.0)
+        return y * (gradient - (gradient * y).sum(ctx.axis, keepdim=True)), None
+
+
 @operator("Softmax", since=13)
 def softmax(x: Tensor, *, axis: int) -> Tensor:
-    return torch.softmax(x, axis)
+    return MaskedSoftmax.apply(x, axis)  # pyright: ignore[reportReturnType]
 
 
 @operator("LogSoftmax", since=13)

@@ -135,8 +135,14 @@ def _bilinear(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     flat = x.flatten(-2)
     y0, z0 = torch.floor(y.detach()), torch.floor(z.detach())
     total: Tensor | None = None
-    for row, column in ((y0, z0), (y0, z0 + 1), (y0 + 1, z0), (y0 + 1, z0 + 1)):
-        weight = (1 - (y - row).abs()) * (1 - (z - column).abs())
+    down, right = y - y0, z - z0
+    corners = (
+        (y0, z0, (1 - down) * (1 - right)),
+        (y0, z0 + 1, (1 - down) * right),
+        (y0 + 1, z0, down * (1 - right)),
+        (y0 + 1, z0 + 1, down * right),
+    )
+    for row, column, weight in corners:
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         index = (row.clamp(0, height - 1) * width + column.clamp(0, width - 1)).long()
         index = index.flatten(2)[:, :, None].expand(-1, -1, x.shape[2], -1)
