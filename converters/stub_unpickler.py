@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 _TORCH = ("torch.", "__torch__.")
-_KNOWN_MODULES = {"builtins", "__builtin__", "collections", "numpy", "ml_dtypes"}
+_KNOWN = frozenset(("torch", "__torch__", "builtins", "__builtin__", "collections", "numpy", "ml_dtypes"))
 _MAX_DEPTH = 16
 """Allowed functions that call allowed functions: subclasses of parameters need three."""
 
@@ -99,8 +99,8 @@ class Report:
     count: int = 0
     classes: dict[str, int] = field(default_factory=dict)
     """Classes of which objects would be created, with their number."""
-    modules: set[str] = field(default_factory=set)
-    """Modules that would be imported for a mere name, outside torch."""
+    names: set[str] = field(default_factory=set)
+    """Every name outside the allow-list that the pickle refers to."""
 
     @property
     def foreign_classes(self) -> list[str]:
@@ -115,7 +115,10 @@ class Report:
             f"this pickle would import {path.rpartition('.')[0]} to create {self.classes[path]:,} × {path}"
             for path in self.foreign_classes
         ]
-        named = [f"this pickle would import {module}" for module in sorted(self.modules - _KNOWN_MODULES)]
+        modules = {name.rpartition(".")[0] for name in self.names} - {
+            path.rpartition(".")[0] for path in self.classes
+        }
+        named = [f"this pickle would import {m}" for m in sorted(modules) if not _is_known(m)]
         return (*said[:limit], *more, *made[:limit], *named[:limit])
 
 
@@ -139,6 +142,10 @@ Handler = Callable[["StubHost", tuple[Any, ...]], object]
 """What a call of an allowed name means: the host and the arguments in, the value out."""
 
 
+def _is_known(module: str) -> bool:
+    return module in _KNOWN or module.startswith(_TORCH)
+
+
 class StubHost:
     """Gives the pickle machine's events their meaning; collects tensors and the report."""
 
@@ -152,8 +159,8 @@ class StubHost:
 
     def refer(self, name: Global) -> None:
         """See `converters.pickle_machine.Host`."""
-        if name.path not in self.handlers and not name.module.startswith(_TORCH) and name.module != "torch":
-            self.report.modules.add(name.module)
+        if name.path not in self.handlers:
+            self.report.names.add(name.path)
 
     def call(self, function: object, args: object, kwargs: object, how: str) -> object:
         """See `converters.pickle_machine.Host`."""

@@ -93,15 +93,22 @@ def _read_whole(data: memoryview, path: Path, head: bytes) -> TorchFile:
     return TorchFile(value, "pickle", plain.merged(host.report), tuple(host.tensors))
 
 
-def read_archive_pickle(archive: Archive, member: str, storages: str = "") -> TorchFile:
-    """Read one pickle of a zip container; its storages are entries of a folder (`data/` beside it)."""
+def read_archive_pickle(
+    archive: Archive, member: str, storages: str = "", *, hollow: bool = False
+) -> TorchFile:
+    """Read one pickle of a zip container; its storages are entries of a folder (`data/` beside it).
+
+    `hollow` accepts storages without bytes: TorchScript keeps the shapes of traced inputs that way.
+    """
     folder = member.rpartition("/")[0]
     order = f"{folder}/byteorder"
     big = order in archive and archive.read(order, 64).strip() == b"big"
     where = archive.location(member)
     data = mapped(archive.path) if where else memoryview(archive.read(member, MAX_PICKLE))
     start, length = where or (0, len(data))
-    entries = ZipEntries(archive, storages or f"{folder}/data", data, big, in_place=where is not None)
+    entries = ZipEntries(
+        archive, storages or f"{folder}/data", data, big, in_place=where is not None, hollow=hollow
+    )
     try:
         if length > MAX_PICKLE:
             raise BadFile(f"the pickle has {length:,} bytes, expected at most {MAX_PICKLE:,}")

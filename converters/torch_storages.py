@@ -84,7 +84,7 @@ class Container:
         for other in self.reports:
             report.calls += other.calls
             report.count += other.count
-            report.modules |= other.modules
+            report.names |= other.names
             for path, count in other.classes.items():
                 report.classes[path] = report.classes.get(path, 0) + count
         return report
@@ -116,8 +116,11 @@ def _plain(value: object) -> object:
 class ZipEntries(Container):
     """Storages are entries of a zip archive."""
 
-    def __init__(self, archive: Archive, folder: str, data: memoryview, big: bool, in_place: bool) -> None:
+    def __init__(
+        self, archive: Archive, folder: str, data: memoryview, big: bool, in_place: bool, hollow: bool
+    ) -> None:
         super().__init__(data, archive.path if in_place else None)
+        self.hollow = hollow
         self.archive = archive
         self.folder = folder
         self.big = big
@@ -129,6 +132,8 @@ class ZipEntries(Container):
         if (key, element.name) in self._known:
             return self._known[key, element.name]
         entry = self.archive.entry(f"{self.folder}/{key}")
+        if self.hollow and entry.size == 0:
+            return Storage(key, element, count, big_endian=self.big)
         if entry.size < count * element.bytes:
             raise BadFile(
                 f"storage {key!r} declares {count * element.bytes:,} bytes, its entry has {entry.size:,}: "

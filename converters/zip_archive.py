@@ -7,11 +7,12 @@ entries do not overlap and whose names stay inside. What it lists is what any ot
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -120,8 +121,8 @@ def is_zip(head: bytes) -> bool:
     return head.startswith(b"PK\x03\x04")
 
 
-def open_archive(path: Path) -> Archive:
-    """List a zip archive.
+def open_archive(path: Path, within: Entry | None = None) -> Archive:
+    """List a zip archive, or one that is stored as an entry `within` another.
 
     Raises:
         BadFile: it is damaged or built to deceive: overlapping, duplicate, encrypted or escaping
@@ -129,7 +130,13 @@ def open_archive(path: Path) -> Archive:
     """
     try:
         with path.open("rb") as file:
-            return Archive(path, *_listing(file))
+            if within is None:
+                return Archive(path, *_listing(file))
+            if not within.stored:
+                raise _ZipError(f"the archive {within.name!r} inside it is packed once more")
+            named, clashes = _listing(_Window(file, within.offset, within.size))
+            moved = {n: replace(e, offset=e.offset + within.offset) for n, e in named.items()}
+            return Archive(path, moved, clashes)
     except _ZipError as fact:
         raise BadFile(f"{path}: {fact}. The file is refused; get another copy.") from None
     except (zipfile.BadZipFile, NotImplementedError, struct.error, UnicodeDecodeError) as cause:
@@ -142,10 +149,40 @@ class _ZipError(Exception):
     """A short fact about the archive; `open_archive` adds which file."""
 
 
-def _listing(file: BinaryIO) -> tuple[dict[str, Entry], tuple[str, ...]]:
+class _Window(io.RawIOBase):
+    """A part of a file as a file."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self._file = file
+        self._start = start
+        self._size = size
+        self._at = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        self._at = max(0, offset + (0, self._at, self._size)[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self._size - self._at)
+        self._file.seek(self._start + self._at)
+        found = self._file.read(left if size is None or size < 0 else min(size, left))
+        self._at += len(found)
+        return found
+
+
+def _listing(file: BinaryIO | _Window) -> tuple[dict[str, Entry], tuple[str, ...]]:
     start = _directory_start(file)
     file.seek(0)
-    with zipfile.ZipFile(file) as listing:
+    with zipfile.ZipFile(file) as listing:  # pyright: ignore[reportArgumentType]  # reads, seeks, tells
         if listing.start_dir != start:
             raise _ZipError("bytes precede the zip archive, so two readers would see two files")
         infos = listing.infolist()
@@ -165,7 +202,7 @@ def _listing(file: BinaryIO) -> tuple[dict[str, Entry], tuple[str, ...]]:
     return _by_name(files)
 
 
-def _directory_start(file: BinaryIO) -> int:
+def _directory_start(file: BinaryIO | _Window) -> int:
     """Offset of the central directory, from the end record; refuses one that is too large to list."""
     tail_start = max(0, file.seek(0, 2) - _END.size - 0xFFFF)
     file.seek(tail_start)
@@ -188,7 +225,7 @@ def _directory_start(file: BinaryIO) -> int:
     return start
 
 
-def _end64(file: BinaryIO, locator: bytes, end: int) -> tuple[int, int, int]:
+def _end64(file: BinaryIO | _Window, locator: bytes, end: int) -> tuple[int, int, int]:
     _, _, at, _ = _LOCATOR64.unpack(locator)
     file.seek(min(at, end))
     record = file.read(_END64.size)
@@ -198,7 +235,7 @@ def _end64(file: BinaryIO, locator: bytes, end: int) -> tuple[int, int, int]:
     return length, start, at
 
 
-def _entry(file: BinaryIO, info: zipfile.ZipInfo) -> Entry:
+def _entry(file: BinaryIO | _Window, info: zipfile.ZipInfo) -> Entry:
     """Check one entry against its local header and find where its bytes start."""
     what = f"zip entry {info.orig_filename!r}"
     problem = _entry_problem(info)

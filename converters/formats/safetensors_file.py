@@ -70,9 +70,7 @@ def convert_index(path: Path, options: Options) -> Conversion:
             f"({mapping[missing[0]]!r}). Fetch the shards again."
         )
     named, said = [(str(name), found[name]) for name in mapping], _said(metadata)
-    return weight_conversion(
-        path, named, _origin(path, metadata), [f"{len(shards)} shards", *_said(metadata)]
-    )
+    return weight_conversion(path, named, _origin(path, metadata), [f"read from {len(shards)} shards", *said])
 
 
 def _shard(index: Path, name: str) -> Path:
