@@ -9,5 +9,7 @@ from . import views as views
 from . import weights as weights
 from .autograd import to_torch as to_torch
 from .errors import InspectorError as InspectorError
+from .execution import capture as capture
 from .graph import dag as dag
-from .model import Model as Model, open_model as open_model
+from .model import Model as Model
+from .model import open_model as open_model

@@ -21,7 +21,7 @@ from inspector.execution.picture_files import PICTURE_SUFFIXES, read_picture
 from inspector.execution.preprocess import Preprocess
 from inspector.model import Model, Value
 
-__all__ = ["Inputs", "read_inputs"]
+__all__ = ["Inputs", "feeds_of", "read_inputs"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -78,6 +78,16 @@ def read_inputs(
         work.add(source)
     feeds, notes = complete_feeds(model, work.feeds)
     return Inputs(feeds, work.pictures, work.recipes, (*work.notes, *notes))
+
+
+def feeds_of(model: Model, given: Any) -> Any:
+    """What a capture is fed: `Inputs` and file names become arrays, anything else is left as it is."""
+    if isinstance(given, Inputs):
+        return given.feeds
+    files = isinstance(given, (str, Path)) or (
+        isinstance(given, (list, tuple)) and bool(given) and all(isinstance(s, (str, Path)) for s in given)
+    )
+    return read_inputs(model, given).feeds if files else given
 
 
 def _as_list(sources: Any) -> list[str] | dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from inspector.errors import BadInput, InspectorError
 from inspector.execution.axes import axes_of_value, channel_axis
-from inspector.execution.capture import Prepared, prepare
+from inspector.execution.capturing import Prepared, prepare
 from inspector.execution.channel_counts import ChannelCounts
 from inspector.execution.inputs import read_inputs
 from inspector.execution.picture_files import PICTURE_SUFFIXES

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from inspector.execution.capture import prepare
+from inspector.execution.capturing import prepare
 from inspector.execution.planner import Mode
 from inspector.model import Model
 

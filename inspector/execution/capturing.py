@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from inspector.errors import UnknownName
 from inspector.execution.feeds import complete_feeds
+from inspector.execution.inputs import Inputs, feeds_of
 from inspector.execution.moments import Moments, measure
 from inspector.execution.planner import Mode, Plan, Strategy, plan_capture
 from inspector.execution.runner import Runner
-from inspector.model import Model
+from inspector.model import Model, open_model
 
 __all__ = ["Capture", "Prepared", "capture", "prepare"]
 
@@ -154,8 +155,8 @@ def prepare(
 
 
 def capture(
-    model: Model,
-    feeds: Mapping[str, npt.ArrayLike] | npt.ArrayLike,
+    model: Any,
+    feeds: Mapping[str, npt.ArrayLike] | npt.ArrayLike | Inputs,
     values: str | Iterable[str] = "all",
     device: str = "cpu",
     mode: Mode = "exact",
@@ -164,6 +165,8 @@ def capture(
 ) -> Capture:
     """Run the model once and give the wanted values.
 
+    `model` is anything that can be opened; `feeds` are arrays by input name, one array for the first
+    input, `Inputs`, or files as `read_inputs` takes them.
     `values` is "all", a name, a glob over value keys, a layer, or a list of those. `mode="exact"` gives
     bit for bit what an unfused run gives; "fused" lets ONNX Runtime fuse what is not looked at. `budget`
     is the number of bytes of values to hold at once; above it values are replayed when looked up.
@@ -173,6 +176,7 @@ def capture(
         NotRunnable: the model cannot be executed.
         DeviceUnavailable: the device cannot be used here.
     """
-    return prepare(model, feeds, values, device=device, mode=mode, budget=budget, strategy=strategy).run(
-        feeds
-    )
+    opened = open_model(model)
+    given = feeds_of(opened, feeds)
+    prepared = prepare(opened, given, values, device=device, mode=mode, budget=budget, strategy=strategy)
+    return prepared.run(given)

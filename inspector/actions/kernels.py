@@ -1,0 +1,131 @@
+"""What did a layer's kernels learn to look for?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inspector import execution, views
+from inspector.actions.parameters import OutputFile
+from inspector.actions.registry import action
+from inspector.errors import BadInput, UnknownName
+
+if TYPE_CHECKING:
+    from inspector.model import Model, Node, Weight
+    from inspector.views import Figure
+
+__all__ = ["Kernels", "kernels"]
+
+_CONVOLUTIONS = ("Conv", "ConvTranspose", "QLinearConv", "ConvInteger")
+_KERNEL_INPUT = {"QLinearConv": 3}
+_MATRICES = ("Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The kernels (out, in, *space) of one layer and their picture."""
+
+    layer: str
+    weight: str
+    array: np.ndarray[Any, np.dtype[Any]]
+    figure: Figure
+    path: Path | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Names, shape and range."""
+        facts = execution.measure(self.array).to_dict()
+        return {"layer": self.layer, "weight": self.weight, "file": str(self.path or "") or None} | facts
+
+    def to_text(self) -> str:
+        """One line."""
+        shape = "×".join(map(str, self.array.shape))
+        where = f", drawn in {self.path}" if self.path else ""
+        return f"{self.layer}: {self.weight}, {shape} (out × in × space){where}"
+
+    def figures(self) -> Mapping[str, Figure]:
+        """The picture."""
+        return {"kernels": self.figure}
+
+
+@action(
+    group="Weights",
+    examples=(
+        "inspector kernels net.onnx -o kernels.png",
+        "inspector kernels net.onnx -o k.svg --layer conv1",
+    ),
+)
+def kernels(
+    model: Model,
+    output: OutputFile | None = None,
+    *,
+    layer: str | None = None,
+    limit: int | None = None,
+) -> Kernels:
+    """Draw the kernels of a convolution: colour tiles where it reads a colour picture, else by input channel.
+
+    Args:
+        model: The model file.
+        output: Picture to write, .png or .svg.
+        layer: Name of the node, layer or weight; by default the first convolution.
+        limit: How many kernels to draw at most.
+    """
+    node, weight = _find(model, layer)
+    array = np.asarray(weight.array())
+    if node is not None and node.op == "ConvTranspose":
+        array = np.swapaxes(array, 0, 1)
+    elif node is not None and _is_matrix(node, array):
+        array = array.T  # (in, out) as the product wants it; rows become outputs
+    media = views.media_for(output) if output is not None else "image/png"
+    layer_name = (node.scope or node.key) if node is not None else weight.name
+    figure = views.draw_kernels(
+        array,
+        title=f"Kernels of {layer_name}",
+        note=f"Weight {weight.name}",
+        order="bgr" if _reads_bgr(model, node) else "rgb",
+        limit=limit,
+        media=media,
+    )
+    path = figure.save(output) if output is not None else None
+    return Kernels(layer_name, weight.name, array, figure, path)
+
+
+def _find(model: Model, layer: str | None) -> tuple[Node | None, Weight]:
+    candidates = [(node, weight) for node in model.nodes.values() if (weight := _kernel_of(model, node))]
+    if layer is None:
+        if not candidates:
+            raise BadInput(f"{model.name} has no convolution and no matrix product with a stored weight.")
+        convolutions = [pair for pair in candidates if pair[0].op in _CONVOLUTIONS]
+        return (convolutions or candidates)[0]
+    if layer in model.weights:
+        readers = [pair for pair in candidates if pair[1].key == layer]
+        return readers[0] if readers else (None, model.weights[layer])
+    made = set(execution.layer_values(model, layer))
+    hits = [pair for pair in candidates if made.intersection(pair[0].outputs)]
+    if not hits:
+        known = [*(node.scope or node.key for node, _ in candidates), *(w.name for _, w in candidates)]
+        raise UnknownName.among("layer with kernels", layer, dict.fromkeys(known))
+    return hits[0]
+
+
+def _kernel_of(model: Model, node: Node) -> Weight | None:
+    place = _KERNEL_INPUT.get(node.op, 1)
+    if node.op not in (*_CONVOLUTIONS, *_MATRICES) or len(node.inputs) <= place:
+        return None
+    return model.weight_behind(node.inputs[place])
+
+
+def _is_matrix(node: Node, array: np.ndarray[Any, np.dtype[Any]]) -> bool:
+    return array.ndim == 2 and node.op in _MATRICES and not node.attributes.get("transB", 0)
+
+
+def _reads_bgr(model: Model, node: Node | None) -> bool:
+    """Whether the layer looks at a picture whose channels the model's recipe puts in BGR order."""
+    if node is None or not model.inputs or not any(execution.is_picture(v) for v in model.inputs):
+        return False
+    if node.inputs[0] in model.producers and model.producers[node.inputs[0]].op != "Transpose":
+        return False
+    return execution.preprocess_of(model).channels == "BGR"

@@ -1,0 +1,92 @@
+"""Which pictures show one captured value? The fitting one, its histogram, a surface of the strongest map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inspector import execution, views
+
+if TYPE_CHECKING:
+    from inspector.execution import Inputs
+    from inspector.model import Model
+    from inspector.views import Figure
+    from inspector.views.figure import Media
+
+__all__ = ["input_pictures", "output_bars", "value_pictures"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def value_pictures(
+    model: Model, key: str, array: Array, *, title: str, note: str, media: Media, full: bool
+) -> Mapping[str, Figure]:
+    """Pictures by kind: "maps" (or whatever fits the shape), with `full` also "histogram" and "surface"."""
+    axes = execution.axes_of_value(model, key, array.shape)
+    found = {"maps": views.picture_of(array, axes=axes, title=title, note=note, media=media)}
+    numeric = array.dtype.kind in "fiub" and array.size > 1
+    if full and numeric:
+        found["histogram"] = views.draw_histogram(array, title=f"{title}: values", note=note, media=media)
+        surface = _strongest(array, axes)
+        if surface is not None:
+            channel, plane = surface
+            found["surface"] = views.draw_surface(
+                plane,
+                title=f"{title}: map {channel}",
+                note=f"{note} The map with the largest value.".strip(),
+                media=media,
+            )
+    return found
+
+
+def _strongest(array: Array, axes: str) -> tuple[int, Array] | None:
+    """Number and plane (h, w) of the channel with the largest finite value, of the first item."""
+    names = axes.split()
+    if sorted(names) != ["c", "h", "n", "w"]:
+        return None
+    maps = array.transpose([names.index(axis) for axis in ("n", "c", "h", "w")])[0].astype(np.float32)
+    if min(maps.shape[1:]) < 4 or not np.isfinite(maps).any():
+        return None
+    peaks = np.where(np.isfinite(maps), maps, -np.inf).max(axis=(1, 2))
+    channel = int(np.argmax(peaks))
+    return channel, maps[channel]
+
+
+def input_pictures(inputs: Inputs, media: Media) -> Mapping[str, Figure]:
+    """The planes of every picture input beside its original, as the article's figure 9."""
+    found: dict[str, Figure] = {}
+    for name, recipe in inputs.recipes.items():
+        tensor, layout = inputs.feeds[name], recipe.layout
+        item = tensor[0] if "N" in layout else tensor
+        planes = item[None] if "C" not in layout else np.moveaxis(item, layout.replace("N", "").index("C"), 0)
+        names = {"RGB": ("red", "green", "blue"), "BGR": ("blue", "green", "red")}.get(recipe.channels)
+        found[name] = views.draw_planes(
+            planes,
+            inputs.pictures[name],
+            names=names,
+            title=f"Input {name}: {'×'.join(map(str, tensor.shape))}",
+            note=recipe.describe(),
+            media=media,
+        )
+    return found
+
+
+def output_bars(prediction: execution.Prediction, media: Media) -> Mapping[str, Figure]:
+    """The best classes of the first row of every output that holds classes."""
+    found: dict[str, Figure] = {}
+    for ranking in prediction.rankings:
+        row = ranking.rows[0]
+        known = all(entry.probability is not None for entry in row)
+        numbers = [entry.probability if known else entry.score for entry in row]
+        found[ranking.output] = views.draw_bars(
+            np.array(numbers, np.float64),
+            [entry.label or f"class {entry.index}" for entry in row],
+            top=len(row),
+            probabilities=known,
+            title=f"Top {len(row)} of {ranking.classes:,} classes",
+            note=f"Output {ranking.output}, {ranking.scale}",
+            media=media,
+        )
+    return found
