@@ -2,11 +2,4 @@
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "network": ["Network", "Run", "to_torch"],
-        "registry": ["Context", "Operator", "operator"],
-        "table": ["OperatorRow", "operator_table", "operator_table_markdown"],
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

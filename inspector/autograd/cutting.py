@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from inspector.autograd.compiler import finished
-from inspector.autograd.interpreter import State, Watch, run_steps
+from inspector.autograd.interpreter import Watch, run_steps
 from inspector.autograd.network import Network
 from inspector.autograd.program import Block, Step
 from inspector.errors import UnknownName

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import onnx
@@ -13,6 +13,7 @@ import torch
 from onnx import ModelProto, TensorProto, numpy_helper
 from torch import Tensor, nn
 
+from inspector import autograd  # its lazy `verify` needs ONNX Runtime, a net does not
 from inspector.autograd import checkpointing, fast, narrow
 from inspector.autograd.compiler import Compiler, Scope
 from inspector.autograd.interpreter import State, Watch, describe, run_steps
@@ -20,7 +21,11 @@ from inspector.autograd.program import Block
 from inspector.autograd.registry import canonical
 from inspector.errors import BadInput, NoGradientPath, UnknownName
 
+if TYPE_CHECKING:
+    from inspector.autograd.verification import Agreement
+
 __all__ = ["Network", "Run", "to_torch"]
+
 
 Override = Callable[..., Any] | Tensor
 STATISTICS = {"BatchNormalization": (3, 4)}
@@ -175,6 +180,10 @@ class Network(nn.Module):
             if gradient is None:
                 raise NoGradientPath(f"the given score does not depend on value {name!r}")
         return tuple(g for g in found if g is not None)
+
+    def verify(self, model: Any, inputs: Sequence[Any] | Mapping[str, Any]) -> Agreement:
+        """Compare every value with ONNX Runtime's; `model` is what the net was made from."""
+        return autograd.verify(self, model, inputs)
 
     def _named(self, inputs: tuple[Any, ...]) -> dict[str, Any]:
         every = self.block.inputs

@@ -1,0 +1,12 @@
+from .network import Network as Network
+from .network import Run as Run
+from .network import to_torch as to_torch
+from .registry import Context as Context
+from .registry import Operator as Operator
+from .registry import operator as operator
+from .table import OperatorRow as OperatorRow
+from .table import operator_table as operator_table
+from .table import operator_table_markdown as operator_table_markdown
+from .verification import Agreement as Agreement
+from .verification import ValueDifference as ValueDifference
+from .verification import verify as verify
