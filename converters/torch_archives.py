@@ -144,7 +144,8 @@ def _traced_inputs(archive: Archive, root: str) -> Iterator[ArchiveInput]:
     value = read_archive_pickle(archive, member, f"{root}traced_inputs", hollow=True).value
     methods: dict[object, object] = value if isinstance(value, dict) else {}
     given = next((v for k, v in methods.items() if str(k).endswith("forward")), None)
-    for index, tensor in enumerate(given if isinstance(given, tuple) else ()):
+    tensors: list[object] = list(given) if isinstance(given, (tuple, list)) else []
+    for index, tensor in enumerate(tensors):
         if isinstance(tensor, LazyTensor):
             yield ArchiveInput(str(index), tensor.element.name, tensor.shape)
 

@@ -132,8 +132,9 @@ class _Reader:
 
 def _alias(node: ast.AST) -> Iterator[str]:
     """Local names for a function of the archive: `_0 = __torch__.torch.nn.functional.relu`."""
-    named = isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute)
-    if named and _dotted(node.value)[0] in _ROOTS:
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Attribute):
+        return
+    if _dotted(node.value)[0] in _ROOTS:
         yield from (target.id for target in node.targets if isinstance(target, ast.Name))
 
 

@@ -1,0 +1,88 @@
+"""What becomes of a torch pickle once read? Weights, a drawing, or a model exported in a child."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from converters.checkpoint import weights_of
+from converters.errors import BadFile, InspectorError
+from converters.module_tree import Module, find_modules, module_of, rebuild_plan
+from converters.provenance import Origin
+from converters.registry import Conversion, Options
+from converters.torch_conversion import export_in_child, new_folder
+from converters.torch_file import TorchFile
+from converters.torch_structure import structure_conversion
+from converters.weight_graph import NamedTensor, weight_conversion
+
+__all__ = ["convert_loaded", "export_with_tensors"]
+
+_TENSORS = "source.onnx"
+
+
+def convert_loaded(path: Path, file: TorchFile, options: Options) -> Conversion:
+    """The conversion of a file whose pickle was read.
+
+    Raises:
+        BadFile: it holds no tensors; the message says what it would have run instead.
+    """
+    would = [f"not run: {sentence}" for sentence in file.report.sentences()]
+    modules = find_modules(file.value)
+    if modules and options.trust and not options.factory:
+        return _trusted(path, options)
+    if modules:
+        return _module(path, module_of(modules[0]), options, [*would, *file.notes])
+    found = weights_of(file.value)
+    if not found.weights:
+        raise BadFile(f"{path}: holds no tensors. {' '.join([*would, *found.notes])}".rstrip())
+    framework = "numpy" if file.container == "pickle" else "torch"
+    origin = Origin("state-dict", framework, "", "", path.name)
+    notes = [*would, *file.notes, *found.notes]
+    if options.factory:
+        return export_with_tensors(path, found.weights, {"kind": "factory"}, options, origin, notes)
+    return weight_conversion(path, found.weights, origin, notes)
+
+
+def export_with_tensors(
+    path: Path,
+    weights: Sequence[NamedTensor],
+    request: Mapping[str, Any],
+    options: Options,
+    origin: Origin,
+    notes: Sequence[str],
+) -> Conversion:
+    """Export an architecture (a factory's or a rebuilt one) that takes its tensors from the file in place."""
+    stored = weight_conversion(path, weights, origin, ())
+    with new_folder() as keep:
+        tensors = Path(keep.name) / _TENSORS
+        tensors.write_bytes(stored.model.SerializeToString())
+        source = {**request, "tensors": str(tensors), "base": str(stored.folder or keep.name)}
+        if options.factory:
+            source["factory"] = options.factory
+        readable = [path.resolve(), tensors, *([stored.folder] if stored.keep and stored.folder else [])]
+        locked = options.factory is None
+        return export_in_child(source, options, origin, keep, locked=locked, readable=readable, notes=notes)
+
+
+def _trusted(path: Path, options: Options) -> Conversion:
+    origin = Origin("torch-module-pickle", "torch", "", "", path.name)
+    source = {"kind": "module", "path": str(path.resolve())}
+    with new_folder() as keep:
+        return export_in_child(source, options, origin, keep, locked=False, readable=[path.resolve()])
+
+
+def _module(path: Path, tree: Module, options: Options, notes: Sequence[str]) -> Conversion:
+    """A rebuilt and exported module where the tree is stock, else its drawing."""
+    origin = Origin("torch-module-pickle", "torch", "", "", path.name)
+    weights = list(tree.named_tensors())
+    if options.factory:
+        return export_with_tensors(path, weights, {"kind": "factory"}, options, origin, notes)
+    plan = rebuild_plan(tree)
+    if isinstance(plan, str):
+        reason = f"{plan}: pass trust to run the code of this file, or a factory for its architecture"
+        return structure_conversion(path, tree, origin, [reason, *notes])
+    try:
+        return export_with_tensors(path, weights, {"kind": "plan", "plan": plan}, options, origin, notes)
+    except InspectorError as cause:
+        return structure_conversion(path, tree, origin, [f"shown but not exported: {cause}", *notes])
