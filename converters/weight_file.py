@@ -47,7 +47,7 @@ class WeightFile:
         """Store one array (any NumPy or ml_dtypes dtype) and return its initializer."""
         data_type = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
         if array.nbytes < INLINE_BYTES or data_type in _PACKED or data_type == onnx.TensorProto.STRING:
-            tensor = onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+            tensor = onnx.numpy_helper.from_array(np.asarray(array, order="C"), name)
         else:
             tensor = self.add_bytes(
                 name, data_type, array.shape, [np.ascontiguousarray(array).reshape(-1).view(np.uint8).data]

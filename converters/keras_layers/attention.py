@@ -85,7 +85,9 @@ def _joint_mask(call: Call, query: Tensor, value: Tensor, key: Tensor | None) ->
     return _both(call, masks)
 
 
-def _project(call: Call, name: str, equation: str, bias: str, x: Tensor, activation: str | None = None) -> Tensor:
+def _project(
+    call: Call, name: str, equation: str, bias: str, x: Tensor, activation: str | None = None
+) -> Tensor:
     config = {
         "dtype": call.config.get("dtype"),
         "equation": equation,

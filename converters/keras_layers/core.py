@@ -121,6 +121,23 @@ def masking(call: Call) -> Tensor:
     return Tensor(result, mask=Tensor(g.op("Squeeze", kept, g.ints(-1))))
 
 
+@layer("LayerScale")
+def layer_scale(call: Call) -> Tensor:
+    """Mul by one factor a channel (ConvNeXt)."""
+    x = call.x
+    gamma = call.own("gamma")["gamma"]
+    shape = [gamma.shape[0], *([1] * (x.rank - 2))] if x.moved else list(gamma.shape)
+    return x.like(call.g.op("Mul", x.value, call.weight("gamma", gamma, reshape=shape)))
+
+
+@layer("CustomScaleLayer")
+def residual_scale(call: Call) -> Tensor:
+    """First input plus the scaled second (InceptionResNetV2)."""
+    (first, second), moved = call.align(call.tensors)
+    scaled = call.g.op("Mul", second, call.g.scalar(float(call.get("scale", 1.0)), second))
+    return Tensor(call.g.op("Add", first, scaled), moved)
+
+
 base("the base class of layers", "Layer", "Wrapper")
 base("describes a layer's input", "InputSpec")
 opaque("a Lambda holds Python bytecode, which is never decoded or run", "Lambda")

@@ -33,7 +33,9 @@ def _single(call: Call, value: Value) -> Value:
     return call.cast(value, "float32") if value.type in (10, 16) else value
 
 
-@layer("BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization", masks=True)
+@layer(
+    "BatchNormalization", "BatchNormalizationV1", "BatchNormalizationV2", "SyncBatchNormalization", masks=True
+)
 def batch_normalization(call: Call) -> Tensor:
     """BatchNormalization with scale, offset, mean and variance as they are."""
     x = call.x
@@ -90,8 +92,16 @@ def layer_normalization(call: Call) -> Tensor:
     kind = call.g.type_name(value)
     inside = _single(call, value)
     epsilon = float(call.get("epsilon", 1e-3))
-    gamma = call.cast(call.weight("gamma", own["gamma"], compute=False), call.g.type_name(inside)) if "gamma" in own else None
-    beta = call.cast(call.weight("beta", own["beta"], compute=False), call.g.type_name(inside)) if "beta" in own else None
+    gamma = (
+        call.cast(call.weight("gamma", own["gamma"], compute=False), call.g.type_name(inside))
+        if "gamma" in own
+        else None
+    )
+    beta = (
+        call.cast(call.weight("beta", own["beta"], compute=False), call.g.type_name(inside))
+        if "beta" in own
+        else None
+    )
     if not scaled and axes == list(range(axes[0], x.rank)):
         if gamma is None:
             gamma = call.numbers(np.ones([call.size(x, a) for a in axes]), inside)
@@ -148,11 +158,15 @@ def group_normalization(call: Call) -> Tensor:
     own = call.own(*_parameters(call, ("gamma", "scale"), ("beta", "center")))
     value, back = _channel_second(call, x, axis)
     kind, inside = g.type_name(value), _single(call, value)
-    grouped = g.op("Reshape", inside, g.ints(0, groups, -1), shape=[(inside.shape or [None])[0], groups, None])
+    grouped = g.op(
+        "Reshape", inside, g.ints(0, groups, -1), shape=[(inside.shape or [None])[0], groups, None]
+    )
     ones, zeros = call.numbers(np.ones(groups), inside), call.numbers(np.zeros(groups), inside)
     epsilon = float(call.get("epsilon", 1e-3))
     normal = g.op("InstanceNormalization", grouped, ones, zeros, epsilon=epsilon)
-    result = call.reshape(normal, [d if isinstance(d, int) else (inside, i) for i, d in enumerate(inside.shape or ())])
+    result = call.reshape(
+        normal, [d if isinstance(d, int) else (inside, i) for i, d in enumerate(inside.shape or ())]
+    )
     shape = [channels, *([1] * (x.rank - 2))]
     for operator, name in (("Mul", "gamma"), ("Add", "beta")):
         if name in own:

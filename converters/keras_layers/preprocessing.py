@@ -88,16 +88,22 @@ def normalization(call: Call) -> Tensor:
     """Sub and Div by the larger of the deviation and Keras' epsilon; the variance stays a weight."""
     g, x = call.g, _computing(call, call.x)
     axis = call.config.get("axis", -1)
-    axes = sorted(a % x.rank for a in ([] if axis is None else axis if isinstance(axis, (list, tuple)) else [axis]))
+    axes = sorted(
+        a % x.rank for a in ([] if axis is None else axis if isinstance(axis, (list, tuple)) else [axis])
+    )
     shape = [call.size(x, a) if a in axes else 1 for a in range(x.rank)]
     plain = Tensor(call.plain(x))
-    if isinstance(call.config.get("mean"), (list, float, int)) and call.config.get("mean") is not None and not _adapted(call):
-        mean, variance = (g.const(_aligned(call, key, shape, axes), "float32") for key in ("mean", "variance"))
+    if (
+        isinstance(call.config.get("mean"), (list, float, int))
+        and call.config.get("mean") is not None
+        and not _adapted(call)
+    ):
+        mean, variance = (
+            g.const(_aligned(call, key, shape, axes), "float32") for key in ("mean", "variance")
+        )
     else:
         own = call.own("mean", "variance", "count") if _count(call) == 3 else call.own("mean", "variance")
-        mean, variance = (
-            call.weight(k, own[k], reshape=shape, compute=False) for k in ("mean", "variance")
-        )
+        mean, variance = (call.weight(k, own[k], reshape=shape, compute=False) for k in ("mean", "variance"))
     mean, variance = (call.cast(v, g.type_name(plain.value)) for v in (mean, variance))
     deviation = g.op("Max", g.op("Sqrt", variance), g.scalar(1e-7, variance))
     if call.get("invert", False):
@@ -138,7 +144,11 @@ def resizing(call: Call) -> Tensor:
     elif call.get("pad_to_aspect_ratio", False):
         value = _pad_to_ratio(call, value, height, width)
     value = resize(
-        call, value, [height, width], str(call.get("interpolation", "bilinear")), antialias=bool(call.get("antialias"))
+        call,
+        value,
+        [height, width],
+        str(call.get("interpolation", "bilinear")),
+        antialias=bool(call.get("antialias")),
     )
     if not x.is_float:
         value = call.cast(call.g.op("Round", value), kind)
@@ -231,7 +241,9 @@ def _encode(call: Call, indices: Value, mode: str, depth: int, weights: Any = No
     if mode == "one_hot":
         return Tensor(hot)
     if isinstance(weights, Tensor):
-        hot = g.op("Mul", hot, g.op("Unsqueeze", call.cast(call.plain(weights), g.type_name(hot)), g.ints(-1)))
+        hot = g.op(
+            "Mul", hot, g.op("Unsqueeze", call.cast(call.plain(weights), g.type_name(hot)), g.ints(-1))
+        )
     axis = 1 if indices.rank > 1 else 0
     kind = "ReduceSum" if mode == "count" else "ReduceMax"
     return Tensor(g.op(kind, hot, g.ints(axis), keepdims=0))

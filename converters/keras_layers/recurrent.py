@@ -123,7 +123,11 @@ def _functions(call: Call, cell_class: str) -> dict[str, Any] | None:
     return {"activations": names, "activation_alpha": alpha or None, "activation_beta": beta or None}
 
 
-_GATES = {"LSTMCell": (4, [0, 3, 1, 2], [0, 2, 3, 1]), "GRUCell": (3, None, None), "SimpleRNNCell": (1, None, None)}
+_GATES = {
+    "LSTMCell": (4, [0, 3, 1, 2], [0, 2, 3, 1]),
+    "GRUCell": (3, None, None),
+    "SimpleRNNCell": (1, None, None),
+}
 """Number of gates, their order in ONNX, and the way back."""
 
 
@@ -152,7 +156,9 @@ def _pack_bias(call: Call, variable: Variable, cell_class: str) -> Value:
     array = variable.read()
     path = f"{call.path}/bias"
     if array.ndim == 2:
-        packed = call.g.packed(path, array.reshape(1, -1), {variable: Source(path, [["reshape", list(array.shape)]])})
+        packed = call.g.packed(
+            path, array.reshape(1, -1), {variable: Source(path, [["reshape", list(array.shape)]])}
+        )
         return call.computed(packed)
     steps: list[list[Any]] = [["slice", 1, 0, array.size], ["reshape", [array.size]]]
     if order is not None and back is not None:
@@ -236,14 +242,15 @@ def _scan_first(call: Call, run: _Run, cell: Cell, x: Value, back: Any) -> Any:
     emitted = body.op("Identity", output)
     outputs = _emit(call, run, body, [*taken, *slices], [*new, emitted], [*carried, *scanned], len(scanned))
     shaped = [
-        Value(v.name, x.type, (batch, *s))
-        for v, s in zip(outputs, [*cell.states, cell.output], strict=False)
+        Value(v.name, x.type, (batch, *s)) for v, s in zip(outputs, [*cell.states, cell.output], strict=False)
     ]
     steps = Value(outputs[-1].name, x.type, ((x.shape or (None,))[0], batch, *cell.output))
     last = shaped[len(cell.states)] if run.mask is not None else _last(call, steps, run)
     order = [1, 0, *range(2, steps.rank)]
     sequence = Tensor(back(call.transpose(steps, order))) if run.sequences else Tensor(back(last))
-    return _finish(call, run, sequence, Tensor(back(last)), [Tensor(back(v)) for v in shaped[: len(cell.states)]])
+    return _finish(
+        call, run, sequence, Tensor(back(last)), [Tensor(back(v)) for v in shaped[: len(cell.states)]]
+    )
 
 
 def _last(call: Call, steps: Value, run: _Run) -> Value:
@@ -333,7 +340,10 @@ def bidirectional(call: Call) -> Any:
     x = _sequence(call)
     common: dict[str, Any] = {"mask": call.kwargs.get("mask"), "zero_masked": sequences, "aligned": sequences}
     results: list[Any] = []
-    for spec, attribute, states in ((forward, "forward_layer", given[:half]), (backward, "backward_layer", given[half:])):
+    for spec, attribute, states in (
+        (forward, "forward_layer", given[:half]),
+        (backward, "backward_layer", given[half:]),
+    ):
         extra = {"initial_state": states} if states else {}
         results.append(call.child(spec, [attribute], x, **common, **extra))
     outs = [r[0] if isinstance(r, tuple) else r for r in results]
@@ -373,12 +383,17 @@ def time_distributed(call: Call) -> Any:
     x = call.x
     value = call.plain(x)
     spec = parse_layer(call.config.get("layer"))
-    inner = [d if isinstance(d, int) else (value, i + 2) for i, d in enumerate(value.shape[2:] if value.shape else ())]
+    inner = [
+        d if isinstance(d, int) else (value, i + 2)
+        for i, d in enumerate(value.shape[2:] if value.shape else ())
+    ]
     flat = call.reshape(value, [-1, *inner])
     made = call.child(spec, ["layer"], Tensor(flat))
     call.need(isinstance(made, Tensor), "its layer has several outputs")
     result = call.plain(made)
-    rest: list[Any] = [d if isinstance(d, int) else (result, i + 1) for i, d in enumerate((result.shape or ())[1:])]
+    rest: list[Any] = [
+        d if isinstance(d, int) else (result, i + 1) for i, d in enumerate((result.shape or ())[1:])
+    ]
     steps = (value.shape or (None, None))[1]
     known = (value.shape or (None,))[0], steps, *(result.shape or ())[1:]
     lead: list[Any] = [(value, 0), steps if isinstance(steps, int) else (value, 1)]

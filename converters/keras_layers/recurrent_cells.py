@@ -42,7 +42,9 @@ def has_bias(call: Call) -> bool:
 def cell_of(call: Call, spec: LayerSpec, branch: Branch, path: str) -> Cell:
     """The step of a cell layer."""
     inner = replace(call, spec=spec, branch=branch, path=path)
-    call.need(spec.is_stock and spec.class_name in _CELLS, f"its cell {spec.class_name} is not one of Keras' own")
+    call.need(
+        spec.is_stock and spec.class_name in _CELLS, f"its cell {spec.class_name} is not one of Keras' own"
+    )
     return _CELLS[spec.class_name](inner)
 
 
@@ -110,7 +112,9 @@ def _gru(call: Call) -> Cell:
             outer, inner = (g.op("Gather", bias, g.const(i, "int64"), axis=0) for i in (0, 1))
         xs = g.ops("Split", _plus(g, g.op("MatMul", x, kernel), outer), outputs=3, axis=1, num_outputs=3)
         if after:
-            hs = g.ops("Split", _plus(g, g.op("MatMul", h, recurrent), inner), outputs=3, axis=1, num_outputs=3)
+            hs = g.ops(
+                "Split", _plus(g, g.op("MatMul", h, recurrent), inner), outputs=3, axis=1, num_outputs=3
+            )
         else:
             gates, last = g.ops("Split", recurrent, g.ints(2 * units, units), outputs=2, axis=1)
             hs = g.ops("Split", g.op("MatMul", h, gates), outputs=2, axis=1, num_outputs=2)

@@ -32,8 +32,11 @@ def zero_padding(call: Call) -> Tensor:
     """Pad."""
     x = call.spatial(call.x)
     pairs = _pairs(call.get("padding", 1), x.rank - 2)
-    pads = [0, 0, *(p[0] for p in pairs), 0, 0, *(p[1] for p in pairs)]
-    return call.from_spatial(call.g.op("Pad", x, call.g.ints(*pads), mode="constant"))
+    pads = [*(p[0] for p in pairs), *(p[1] for p in pairs)]
+    g, axes = call.g, range(2, x.rank)
+    # The axes are spelled out: ONNX Runtime 1.31 merges a Pad without them into a following MaxPool,
+    # whose padding is minus infinity instead of zero.
+    return call.from_spatial(g.op("Pad", x, g.ints(*pads), g.scalar(0, x), g.ints(*axes), mode="constant"))
 
 
 @layer("Cropping1D", "Cropping2D", "Cropping3D")
@@ -49,7 +52,11 @@ def cropping(call: Call) -> Tensor:
 
 
 _RESIZE: dict[str, dict[str, Any]] = {
-    "nearest": {"mode": "nearest", "coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_ceil"},
+    "nearest": {
+        "mode": "nearest",
+        "coordinate_transformation_mode": "half_pixel",
+        "nearest_mode": "round_prefer_ceil",
+    },
     "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
     "bicubic": {
         "mode": "cubic",
@@ -67,7 +74,7 @@ def resize(
     g = call.g
     settings = dict(_RESIZE[interpolation])
     if antialias and interpolation != "nearest":
-        settings |= {"antialias": 1, "cubic_coeff_a": -0.5 if interpolation == "bicubic" else None}
+        return _smooth(call, x, sizes, interpolation)
     shape = [*(x.shape or ())[:2], *sizes]
     known = (x.shape or ())[2:]
     if all(isinstance(d, int) for d in known):
@@ -77,10 +84,38 @@ def resize(
     return g.op("Resize", x, None, None, target, shape=shape, **settings)
 
 
+def _smooth(call: Call, x: Value, sizes: Sequence[int], interpolation: str) -> Value:
+    """One product with a matrix for each axis: the filter grows with the reduction, its weights sum to one."""
+    for axis, target in enumerate(sizes, start=2):
+        size = (x.shape or ())[axis]
+        call.need(isinstance(size, int), "antialiasing needs images of a known size")
+        assert isinstance(size, int)
+        matrix = call.numbers(_filter(size, target, interpolation == "bicubic"), x)
+        order = [i for i in range(x.rank) if i != axis] + [axis]
+        product = call.g.op("MatMul", call.transpose(x, order), matrix)
+        x = call.transpose(product, [order.index(i) for i in range(x.rank)])
+    return x
+
+
+def _filter(size: int, target: int, cubic: bool) -> np.ndarray[Any, Any]:
+    """(size, target) weights of a triangle or of Keys' cubic with a = -0.5."""
+    scale = size / target
+    width = max(scale, 1.0)
+    centres = (np.arange(target) + 0.5) * scale
+    distance = np.abs((np.arange(size)[:, None] + 0.5 - centres) / width)
+    if cubic:
+        near = (1.5 * distance - 2.5) * distance**2 + 1
+        far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+        weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
+    else:
+        weights = np.maximum(1 - distance, 0)
+    return weights / weights.sum(0)
+
+
 def _scale(size: int, target: int) -> float:
-    """A float32 factor whose product with the size does not fall below the target."""
+    """A float32 factor whose product with the size does not fall below the target, in either precision."""
     factor = np.float32(target / size)
-    if int(np.floor(factor * np.float32(size))) < target:
+    if np.floor(factor * np.float32(size)) < target or float(factor) * size < target:
         factor = np.nextafter(factor, np.float32(np.inf))
     return float(factor)
 
@@ -104,7 +139,9 @@ def up_sampling(call: Call) -> Tensor:
         call.need(kind in _RESIZE, f"the interpolation {kind!r} has no ONNX counterpart")
         settings = _RESIZE[kind]
     shape = [*(x.shape or ())[:2]]
-    shape += [d * f if isinstance(d, int) else None for d, f in zip((x.shape or ())[2:], factors, strict=True)]
+    shape += [
+        d * f if isinstance(d, int) else None for d, f in zip((x.shape or ())[2:], factors, strict=True)
+    ]
     return call.from_spatial(g.op("Resize", x, None, scales, shape=shape, **settings))
 
 

@@ -14,7 +14,7 @@ from converters.keras_translation.builder import Builder
 from converters.keras_translation.call import Call, CannotTranslate, flatten
 from converters.keras_translation.config import LayerSpec, ModelSpec, NodeSpec, Ref, parse_model
 from converters.keras_translation.opaque import Declared, opaque_layer
-from converters.keras_translation.tensor import Tensor, UnknownShape
+from converters.keras_translation.tensor import Tensor, UnknownShape, Value
 from converters.keras_translation.variables import Branch, ListBranch
 
 __all__ = ["run_model"]
@@ -231,9 +231,13 @@ def _map(item: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 def _name_outputs(call: Call, result: Any, start: int) -> Any:
     """The values that leave a layer carry its path as their name."""
-    tensors = flatten(result)
-    names = {id(t): call.path if index == 0 else f"{call.path}:{index}" for index, t in enumerate(tensors)}
-    return _map(result, lambda t: replace(t, value=call.g.rename(t.value, names[id(t)], start)))
+    renamed: dict[str, Value] = {}
+    for index, tensor in enumerate(flatten(result)):
+        old = tensor.value
+        if old.name not in renamed:
+            wanted = call.path if index == 0 else f"{call.path}:{index}"
+            renamed[old.name] = call.g.rename(old, wanted, start)
+    return _map(result, lambda t: replace(t, value=renamed[t.value.name]))
 
 
 def _pass_mask(call: Call, row: Layer | None, result: Any) -> Any:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from conformance.keras_oracle import keras
 
 L = keras.layers
@@ -24,7 +26,9 @@ class Case:
 CASES: list[Case] = []
 
 
-def one(name: str, shape: Any, make: Callable[[], Any], tolerance: float = 1e-4, dtype: str = "float32") -> None:
+def one(
+    name: str, shape: Any, make: Callable[[], Any], tolerance: float = 1e-4, dtype: str = "float32"
+) -> None:
     """A layer on one input (or on a list of inputs)."""
 
     def build() -> Any:
@@ -73,9 +77,17 @@ for _p in ("valid", "same"):
             lambda p=_p, k=_k, s=_s, d=_d: L.Conv2DTranspose(4, k, strides=s, padding=p, dilation_rate=d),
         )
 one("Conv1DTranspose", SIGNAL, lambda: L.Conv1DTranspose(4, 3, strides=2, padding="same"))
-one("Conv2DTranspose-output", (5, 4, 3), lambda: L.Conv2DTranspose(4, 3, strides=2, output_padding=1, padding="same"))
+one(
+    "Conv2DTranspose-output",
+    (5, 4, 3),
+    lambda: L.Conv2DTranspose(4, 3, strides=2, output_padding=1, padding="same"),
+)
 one("Conv2DTranspose-first", (3, 5, 4), lambda: L.Conv2DTranspose(4, 3, strides=2, data_format=CF))
-one("Conv3DTranspose", (3, 4, 3, 2), lambda: L.Conv3DTranspose(3, 3, strides=2, padding="same", use_bias=False))
+one(
+    "Conv3DTranspose",
+    (3, 4, 3, 2),
+    lambda: L.Conv3DTranspose(3, 3, strides=2, padding="same", use_bias=False),
+)
 
 # pooling
 for _n, _shape in ((1, SIGNAL), (2, IMAGE), (3, VOLUME)):
@@ -130,7 +142,38 @@ one("SpectralNormalization", IMAGE, lambda: L.SpectralNormalization(L.Conv2D(4, 
 one("SpectralNormalization-dense", (6,), lambda: L.SpectralNormalization(L.Dense(4)))
 
 # activation
-for _name in ["celu", "elu", "exponential", "gelu", "glu", "hard_shrink", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "log_sigmoid", "log_softmax", "mish", "relu", "relu6", "selu", "sigmoid", "silu", "softmax", "soft_shrink", "softplus", "softsign", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus", "tanh", "tanh_shrink", "threshold"]:
+for _name in [
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "glu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_tanh",
+    "leaky_relu",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "soft_shrink",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "tanh",
+    "tanh_shrink",
+    "threshold",
+]:
     one(f"Activation-{_name}", IMAGE, lambda n=_name: L.Activation(n))
 one("ReLU-all", IMAGE, lambda: L.ReLU(max_value=1.5, negative_slope=0.1, threshold=0.3))
 one("ReLU-max", IMAGE, lambda: L.ReLU(max_value=0.5))
@@ -211,7 +254,11 @@ one("Discretization-count", (7,), lambda: L.Discretization([-1.0, 0.0, 0.5], out
 for _name in ("LSTM", "GRU", "SimpleRNN"):
     one(_name, SIGNAL, lambda n=_name: getattr(L, n)(4))
     one(f"{_name}-sequences", SIGNAL, lambda n=_name: getattr(L, n)(4, return_sequences=True, use_bias=False))
-    one(f"{_name}-backwards", SIGNAL, lambda n=_name: getattr(L, n)(4, return_sequences=True, go_backwards=True))
+    one(
+        f"{_name}-backwards",
+        SIGNAL,
+        lambda n=_name: getattr(L, n)(4, return_sequences=True, go_backwards=True),
+    )
     one(f"{_name}-state", (None, 6), lambda n=_name: getattr(L, n)(4, return_state=True))
     one(f"{_name}-relu", SIGNAL, lambda n=_name: getattr(L, n)(4, activation="relu"))
     one(f"{_name}-gelu", SIGNAL, lambda n=_name: getattr(L, n)(4, activation="gelu", return_sequences=True))
@@ -266,7 +313,10 @@ def _masked(make: Callable[[], Any], embedding: bool = False) -> Callable[[], An
 for _name in ("LSTM", "GRU", "SimpleRNN"):
     graph(f"Masked-{_name}", _masked(lambda n=_name: getattr(L, n)(4)))
     graph(f"Masked-{_name}-sequences", _masked(lambda n=_name: getattr(L, n)(4, return_sequences=True)))
-    graph(f"Masked-{_name}-back", _masked(lambda n=_name: getattr(L, n)(4, return_sequences=True, go_backwards=True)))
+    graph(
+        f"Masked-{_name}-back",
+        _masked(lambda n=_name: getattr(L, n)(4, return_sequences=True, go_backwards=True)),
+    )
 graph("Masked-Bidirectional", _masked(lambda: L.Bidirectional(L.LSTM(4, return_sequences=True)), True))
 graph("Masked-Bidirectional-last", _masked(lambda: L.Bidirectional(L.GRU(4)), True))
 graph("Masked-RNN-stacked", _masked(lambda: L.RNN(L.StackedRNNCells([L.LSTMCell(4), L.GRUCell(3)]))))
@@ -311,22 +361,52 @@ def _attention(make: Callable[[], Any], shapes: Any = ((5, 6), (7, 6)), **kwargs
 graph("Attention", _attention(lambda: L.Attention()))
 graph("Attention-scale", _attention(lambda: L.Attention(use_scale=True), use_causal_mask=True))
 graph("Attention-concat", _attention(lambda: L.Attention(use_scale=True, score_mode="concat")))
-graph("Attention-key", _attention(lambda: L.Attention(), ((5, 6), (7, 4), (7, 6)), return_attention_scores=True))
+graph(
+    "Attention-key", _attention(lambda: L.Attention(), ((5, 6), (7, 4), (7, 6)), return_attention_scores=True)
+)
 graph("AdditiveAttention", _attention(lambda: L.AdditiveAttention()))
-graph("AdditiveAttention-plain", _attention(lambda: L.AdditiveAttention(use_scale=False), use_causal_mask=True))
+graph(
+    "AdditiveAttention-plain", _attention(lambda: L.AdditiveAttention(use_scale=False), use_causal_mask=True)
+)
 graph("MultiHeadAttention", _attention(lambda: L.MultiHeadAttention(2, 3)))
 graph("MultiHeadAttention-value", _attention(lambda: L.MultiHeadAttention(2, 3, value_dim=5, use_bias=False)))
-graph("MultiHeadAttention-scores", _attention(lambda: L.MultiHeadAttention(2, 3), return_attention_scores=True))
-graph("MultiHeadAttention-causal", _attention(lambda: L.MultiHeadAttention(2, 3), ((5, 6), (5, 6)), use_causal_mask=True))
-graph("MultiHeadAttention-key", _attention(lambda: L.MultiHeadAttention(2, 3, output_shape=4), ((5, 6), (7, 4), (7, 6))))
-graph("MultiHeadAttention-dynamic", _attention(lambda: L.MultiHeadAttention(2, 3), ((None, 6), (None, 6)), use_causal_mask=True))
-graph("MultiHeadAttention-4d", _attention(lambda: L.MultiHeadAttention(2, 3, attention_axes=(1, 2)), ((3, 4, 6), (3, 4, 6))))
-graph("MultiHeadAttention-4d-one", _attention(lambda: L.MultiHeadAttention(2, 3, attention_axes=(2,)), ((3, 4, 6), (3, 4, 6))))
+graph(
+    "MultiHeadAttention-scores", _attention(lambda: L.MultiHeadAttention(2, 3), return_attention_scores=True)
+)
+graph(
+    "MultiHeadAttention-causal",
+    _attention(lambda: L.MultiHeadAttention(2, 3), ((5, 6), (5, 6)), use_causal_mask=True),
+)
+graph(
+    "MultiHeadAttention-key",
+    _attention(lambda: L.MultiHeadAttention(2, 3, output_shape=4), ((5, 6), (7, 4), (7, 6))),
+)
+graph(
+    "MultiHeadAttention-dynamic",
+    _attention(lambda: L.MultiHeadAttention(2, 3), ((None, 6), (None, 6)), use_causal_mask=True),
+)
+graph(
+    "MultiHeadAttention-4d",
+    _attention(lambda: L.MultiHeadAttention(2, 3, attention_axes=(1, 2)), ((3, 4, 6), (3, 4, 6))),
+)
+graph(
+    "MultiHeadAttention-4d-one",
+    _attention(lambda: L.MultiHeadAttention(2, 3, attention_axes=(2,)), ((3, 4, 6), (3, 4, 6))),
+)
 graph("MultiHeadAttention-gate", _attention(lambda: L.MultiHeadAttention(2, 3, use_gate=True)))
-graph("MultiHeadAttention-window", _attention(lambda: L.MultiHeadAttention(2, 3, sliding_window=2), ((5, 6), (5, 6))))
+graph(
+    "MultiHeadAttention-window",
+    _attention(lambda: L.MultiHeadAttention(2, 3, sliding_window=2), ((5, 6), (5, 6))),
+)
 graph("GroupQueryAttention", _attention(lambda: L.GroupQueryAttention(4, 4, 2)))
-graph("GroupQueryAttention-causal", _attention(lambda: L.GroupQueryAttention(4, 4, 1, use_bias=False), use_causal_mask=True))
-graph("GroupQueryAttention-gate", _attention(lambda: L.GroupQueryAttention(4, 4, 2, use_gate=True), return_attention_scores=True))
+graph(
+    "GroupQueryAttention-causal",
+    _attention(lambda: L.GroupQueryAttention(4, 4, 1, use_bias=False), use_causal_mask=True),
+)
+graph(
+    "GroupQueryAttention-gate",
+    _attention(lambda: L.GroupQueryAttention(4, 4, 2, use_gate=True), return_attention_scores=True),
+)
 
 
 def _masked_attention() -> Any:
@@ -360,3 +440,51 @@ def _reversible(tied: bool) -> Any:
     x = keras.Input((7,), dtype="int32")
     table = L.ReversibleEmbedding(5, 4, tie_weights=tied, logit_soft_cap=3.0)
     return keras.Model(x, table(L.Dense(4)(table(x)), reverse=True))
+
+
+# operations
+def _op(name: str, make: Callable[..., Any], *shapes: Any) -> None:
+    def build() -> Any:
+        inputs = [keras.Input(s) for s in shapes or (IMAGE,)]
+        return keras.Model(inputs, make(*inputs))
+
+    graph(f"ops-{name}", build)
+
+
+O = keras.ops
+_op("add", lambda x: O.add(x, 2.0) * 3 - x / 4 + 1 / O.exp(x))
+_op("vector", lambda x: x * np.arange(1.0, 7.0, dtype="float32"))
+_op("two", lambda x, y: O.maximum(x, y) + O.minimum(x, 0.3) - O.power(O.abs(y), 1.5), IMAGE, IMAGE)
+_op("broadcast", lambda x, y: x * y + O.subtract(1.0, y), IMAGE, (1, 1, 6))
+_op("conv", lambda x: O.relu(L.Conv2D(4, 3)(x)) * np.arange(1.0, 5.0, dtype="float32") + 0.5)
+_op("conv-mean", lambda x: O.mean(L.Conv2D(4, 3)(x), axis=(1, 2)))
+_op("conv-mean-keep", lambda x: L.Conv2D(2, 1)(O.mean(L.Conv2D(4, 3)(x), axis=[1, 2], keepdims=True)))
+_op("conv-max-channel", lambda x: O.max(L.Conv2D(4, 3)(x), axis=-1))
+_op("conv-concat", lambda x: O.concatenate([L.Conv2D(4, 3)(x), L.Conv2D(3, 3)(x)], axis=-1))
+_op("conv-split", lambda x: O.split(L.Conv2D(4, 3)(x), 2, axis=-1))
+_op("conv-pad", lambda x: O.pad(L.Conv2D(4, 3)(x), [[0, 0], [1, 2], [0, 3], [0, 0]]))
+_op("conv-item", lambda x: L.Conv2D(4, 3)(x)[:, 1:-1, ::2, 0])
+_op("conv-flip", lambda x: O.flip(L.Conv2D(4, 3)(x), axis=1))
+_op("conv-roll", lambda x: O.roll(L.Conv2D(4, 3)(x), (1, -2), axis=(1, 2)))
+_op("conv-where", lambda x: O.where(L.Conv2D(4, 3)(x) > 0, L.Conv2D(4, 3)(x), 0.0))
+_op("conv-var", lambda x: O.var(L.Conv2D(4, 3)(x), axis=(1, 2)) + O.std(L.Conv2D(4, 3)(x), axis=(1, 2)))
+_op("reduce", lambda x: [O.sum(x, axis=-1), O.min(x, axis=1), O.prod(x, axis=2), O.logsumexp(x, axis=-1)])
+_op("reshape", lambda x: O.reshape(O.transpose(x, (0, 3, 1, 2)), (-1, 6, 72)))
+_op("axes", lambda x: O.squeeze(O.expand_dims(O.swapaxes(x, 1, 2), 1), 1) + O.moveaxis(x, 1, 2))
+_op("matmul", lambda x, y: O.matmul(x, O.transpose(y, (0, 2, 1))), (5, 6), (7, 6))
+_op("einsum", lambda x, y: O.einsum("bij,bkj->bik", x, y), (5, 6), (7, 6))
+_op("unary", lambda x: [O.sin(x), O.cos(x), O.tanh(x), O.square(x), O.floor(x), O.sign(x), O.negative(x)])
+_op("unary-positive", lambda x: [O.sqrt(O.abs(x)), O.log1p(O.abs(x)), O.rsqrt(O.abs(x) + 1), O.expm1(x), O.log2(x * x + 1)])
+_op("clip", lambda x: O.clip(x, -0.5, 0.7))
+_op("compare", lambda x: O.cast(O.logical_and(x > 0, x < 1), "float32") + O.cast(O.not_equal(x, 0.0), "float32") * x)
+_op("activations", lambda x: [O.gelu(x), O.gelu(x, approximate=False), O.silu(x), O.leaky_relu(x, 0.3), O.elu(x), O.hard_sigmoid(x)])
+_op("softmax", lambda x: [O.softmax(x, axis=1), O.log_softmax(x)])
+_op("stack", lambda x: O.stack([x, x * 2], axis=2), SIGNAL)
+_op("tile", lambda x: O.tile(x, [1, 2, 1]) + O.repeat(x, 2, axis=1)[:, :22], SIGNAL)
+_op("take", lambda x: O.take(x, [0, 2, 2], axis=1), SIGNAL)
+_op("item", lambda x: [x[:, -1], x[..., 1], x[:, None, 2:5]], SIGNAL)
+_op("one-hot", lambda x: O.one_hot(O.argmax(x, axis=-1), 6) + O.max(x, axis=-1, keepdims=True), SIGNAL)
+_op("top", lambda x: O.top_k(x, 3)[0], SIGNAL)
+_op("normalize", lambda x: O.normalize(x, axis=-1) + O.norm(x, axis=-1, keepdims=True), SIGNAL)
+_op("cumsum", lambda x: O.cumsum(x, axis=1) % 2.0 + x // 0.7, SIGNAL)
+_op("resize", lambda x: O.image.resize(x, (5, 12)))

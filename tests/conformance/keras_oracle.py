@@ -119,10 +119,10 @@ def restored(conversion: Conversion) -> dict[str, np.ndarray[Any, Any]]:
 
 def missing_weights(model: Any, conversion: Conversion) -> list[str]:
     """Source variables of which no initializer holds the bits."""
-    held = {(a.shape, a.dtype.name, np.ascontiguousarray(a).tobytes()) for a in restored(conversion).values()}
+    held = {(a.shape, a.dtype.name, a.tobytes()) for a in restored(conversion).values()}
     lost = []
     for variable in model.weights:
-        value = np.ascontiguousarray(variable.numpy())
+        value = np.asarray(variable.numpy())
         if (value.shape, value.dtype.name, value.tobytes()) not in held:
             lost.append(variable.path)
     return lost

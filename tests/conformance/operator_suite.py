@@ -186,16 +186,18 @@ def outcome(
     *,
     shape_only: bool = False,
     fixed: bool = False,
+    bodies: bool = False,
 ) -> str:
     """The empty string if the engine passes the case, else the kind of failure and its message.
 
-    `change` disturbs every output (the self-check); `fixed` makes every input but the first an initializer.
+    `change` disturbs every output (the self-check); `fixed` makes every input but the first an initializer;
+    `bodies` prefers ONNX function bodies to our own functions.
     """
     try:
         model = case.load()
         for inputs, expected in case.data():
             feeds, ready = frozen(model, inputs) if fixed else (inputs, model)
-            got = to_torch(ready)(*[to_input(value) for value in feeds])
+            got = to_torch(ready, prefer_bodies=bodies)(*[to_input(value) for value in feeds])
             for one, wanted in zip(got, expected, strict=True):
                 if problem := judge(change(to_output(one)), wanted, shape_only=shape_only):
                     return f"wrong: {problem}"

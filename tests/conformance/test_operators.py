@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
 from operator_suite import Case, node_cases, outcome, stored_cases
 
 ROWS = tomllib.loads(Path(__file__).with_name("expectations.toml").read_text())
 SHAPE_ONLY = {name for row in ROWS["shape_only"] for name in row["cases"]}
+BY_BODY = {name for row in ROWS["by_body"] for name in row["cases"]}
 UNSUPPORTED = {name for row in ROWS["unsupported"] for name in row["cases"]}
 SUITE = 2033
 """Cases in onnx 1.23.2; another release may have more, never fewer."""
@@ -51,6 +51,13 @@ def test_node_cases() -> None:
 def test_node_cases_with_inputs_as_initializers() -> None:
     found = failures(node_cases(), fixed=True)
     assert {n: p for n, p in found.items() if n not in UNSUPPORTED} == {}
+
+
+def test_function_bodies_agree_with_our_own_functions() -> None:
+    """Two independent implementations of every operator that ONNX also defines by others."""
+    found = failures(node_cases(), bodies=True)
+    assert {n: p for n, p in found.items() if n not in UNSUPPORTED | BY_BODY} == {}
+    assert set(found) >= BY_BODY
 
 
 @pytest.mark.parametrize("group", ["pytorch-converted", "pytorch-operator", "simple"])
