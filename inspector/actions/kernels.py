@@ -63,6 +63,7 @@ def kernels(
     output: OutputFile | None = None,
     *,
     layer: str | None = None,
+    preprocess: str | None = None,
     limit: int | None = None,
 ) -> Kernels:
     """Draw the kernels of a convolution: colour tiles where it reads a colour picture, else by input channel.
@@ -71,6 +72,7 @@ def kernels(
         model: The model file.
         output: Picture to write, .png or .svg.
         layer: Name of the node, layer or weight; by default the first convolution.
+        preprocess: How pictures are prepared, for the order of colours; by default what the model says.
         limit: How many kernels to draw at most.
     """
     node, weight = _find(model, layer)
@@ -85,7 +87,7 @@ def kernels(
         array,
         title=f"Kernels of {layer_name}",
         note=f"Weight {weight.name}",
-        order="bgr" if _reads_bgr(model, node) else "rgb",
+        order="bgr" if _reads_bgr(model, node, preprocess) else "rgb",
         limit=limit,
         media=media,
     )
@@ -122,10 +124,10 @@ def _is_matrix(node: Node, array: np.ndarray[Any, np.dtype[Any]]) -> bool:
     return array.ndim == 2 and node.op in _MATRICES and not node.attributes.get("transB", 0)
 
 
-def _reads_bgr(model: Model, node: Node | None) -> bool:
+def _reads_bgr(model: Model, node: Node | None, preprocess: str | None) -> bool:
     """Whether the layer looks at a picture whose channels the model's recipe puts in BGR order."""
     if node is None or not model.inputs or not any(execution.is_picture(v) for v in model.inputs):
         return False
     if node.inputs[0] in model.producers and model.producers[node.inputs[0]].op != "Transpose":
         return False
-    return execution.preprocess_of(model).channels == "BGR"
+    return execution.preprocess_of(model, preprocess).channels == "BGR"

@@ -117,7 +117,7 @@ class Runner:
         """Statistics that the graph itself computed, where the plan asked for them."""
         if self.plan.strategy != "statistics" or key in kept:
             return None
-        return self._counters.moments(key, kept)
+        return self.counters.moments(key, kept)
 
     def _replay_whole(self, key: str, feeds: Mapping[str, Array]) -> tuple[Found, Absent]:
         """Without checkpoints: one run for this value alone."""
@@ -147,13 +147,14 @@ class Runner:
         return [key for key in self.plan.keys if self.model.producers[key].body]
 
     @cached_property
-    def _counters(self) -> Counters:
+    def counters(self) -> Counters:
+        """The graph with its counting nodes."""
         top = [key for key in self.plan.keys if key in self.plan.values]
         return add_statistics(self.plan.graph, top, self.plan.values)
 
     def _build_counting(self) -> Part:
-        exposed = expose(self._counters.proto, [], self.plan.values, flagged=self._in_bodies)
-        outlets = {name: Outlet(name, name) for name in self._counters.outputs}
+        exposed = expose(self.counters.proto, [], self.plan.values, flagged=self._in_bodies)
+        outlets = {name: Outlet(name, name) for name in self.counters.outputs}
         settings = Settings("extended", frugal=True, threads=self.threads)
         session = open_session(self.model, exposed.proto, device=self.chosen, settings=settings)
         return Part(session, Exposed(exposed.proto, outlets, {}, exposed.flags))
