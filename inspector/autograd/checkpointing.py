@@ -1,4 +1,4 @@
-"""How does a deep net train or explain itself in little memory? Segments are recomputed in the backward pass."""
+"""How does a deep net explain itself in little memory? Segments are recomputed in the backward pass."""
 
 from __future__ import annotations
 

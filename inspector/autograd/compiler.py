@@ -1,4 +1,4 @@
-"""How does an ONNX graph become a block of steps? Names, attributes, operators and lifetimes are resolved once."""
+"""How does an ONNX graph become a block of steps? Names, operators and lifetimes are resolved once."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Compiler:
         scope = Scope(prefix)
         inputs = tuple(str(scope.define(name)) for name in function.input)
         steps = inner._steps(function.node, scope, references)
-        outputs = tuple(scope.look_up(name) for name in function.output)
+        outputs = tuple(scope.keys.get(name) for name in function.output)  # an unwanted one is not made
         return _finished(Block(prefix, inputs, outputs, steps, constants=inner.weights))
 
     def _steps(

@@ -28,7 +28,7 @@ class Watch:
     """What to replace and what to keep during one run.
 
     `operators`, `nodes` and `values` map to functions; `taps` are value keys whose values land in `tapped`.
-    `before` and `after` see every step with its inputs or outputs (for tools that measure).
+    `cuts` are the steps where a gradient ends.
     """
 
     operators: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
@@ -36,7 +36,14 @@ class Watch:
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
     taps: frozenset[str] = frozenset()
     tapped: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
-    after: Callable[[Step, list[Any], tuple[Any, ...]], None] | None = None
+    cuts: dict[str, Step] = field(default_factory=dict[str, Step])
+
+    def note(self, step: Step, inputs: list[Any], outputs: tuple[Any, ...]) -> None:
+        """Remember a step that a gradient does not pass: none comes out, or it is flat by nature."""
+        if any(isinstance(v, Tensor) and v.requires_grad for v in inputs):
+            flat = step.operator is not None and not step.operator.differentiable
+            if flat or not any(isinstance(v, Tensor) and v.requires_grad for v in outputs):
+                self.cuts[step.key] = step
 
     def bind(self, key: str, value: Any) -> Any:
         """The value as the run goes on with it: replaced if asked, kept if tapped."""
@@ -99,8 +106,8 @@ def run_steps(steps: Iterable[Step], state: State) -> None:
         values = result if type(result) is tuple else (result,)
         if not plain:
             values = tuple(_widened(value, dtype) for value in values)
-        if watch is not None and watch.after is not None:
-            watch.after(step, arguments, values)
+        if watch is not None:
+            watch.note(step, arguments, values)
         for key, value in zip(step.outputs, values, strict=False):
             if key is not None:
                 env[key] = value if watch is None else watch.bind(key, value)
@@ -144,7 +151,7 @@ def _replaced(
     attributes: dict[str, Any],
     state: State,
 ) -> Any:
-    """Call an override with the inputs, and with the keywords it names (attributes, `context`, `original`)."""
+    """Call an override with the inputs and the keywords it names: attributes, `context`, `original`."""
     context = _context(step, state) if step.takes_context else None
 
     def original(*values: Any) -> Any:

@@ -19,7 +19,7 @@ from inspector.autograd.compiler import Compiler, Scope
 from inspector.autograd.interpreter import State, Watch, describe, run_steps
 from inspector.autograd.program import Block
 from inspector.autograd.registry import canonical
-from inspector.errors import BadInput, NoGradientPath, UnknownName
+from inspector.errors import BadFile, BadInput, NoGradientPath, UnknownName
 
 if TYPE_CHECKING:
     from inspector.autograd.verification import Agreement
@@ -39,11 +39,13 @@ SMALL = 1024
 class Run:
     """What one run gave: the outputs in graph order and the tapped values, all still differentiable.
 
-    A value made several times (in a `Loop` body) is a list in `taps`, one entry a time.
+    A value made several times (in a `Loop` body) is a list in `taps`, one entry a time. `cuts` names the
+    nodes where a gradient ended in this run: the operator has none by nature or gives integers.
     """
 
     outputs: tuple[Any, ...]
     taps: dict[str, Any]
+    cuts: tuple[str, ...] = ()
 
     def __iter__(self) -> Any:
         return iter(self.outputs)
@@ -168,17 +170,21 @@ class Network(nn.Module):
         if missing:
             raise UnknownName(f"value {missing[0]!r} was not computed in this run (a branch not taken)")
         tapped = {n: v[0] if len(v) == 1 else list(v) for n, v in ((n, watch.tapped[n]) for n in taps)}
-        return Run(outputs, tapped)
+        cuts = tuple(f"{step.node.op_type} {key!r}" for key, step in watch.cuts.items())
+        return Run(outputs, tapped, cuts)
 
     def gradient(self, of: Tensor, run: Run, names: Sequence[str]) -> tuple[Tensor, ...]:
-        """D `of` / d each tapped value; raises NoGradientPath naming the value that it does not depend on."""
+        """D `of` / d each tapped value; raises NoGradientPath naming the nodes where it ended."""
+        where = f"; a gradient ends at {', '.join(run.cuts)}" if run.cuts else ""
+        if not of.requires_grad:
+            raise NoGradientPath(f"the score has no gradient{where}. Feed inputs that require one.")
         for name in names:
             if not run.taps[name].requires_grad:
                 raise NoGradientPath(f"value {name!r} does not require a gradient; feed inputs that do")
         found = torch.autograd.grad(of, [run.taps[n] for n in names], retain_graph=True, allow_unused=True)
         for name, gradient in zip(names, found, strict=True):
             if gradient is None:
-                raise NoGradientPath(f"the given score does not depend on value {name!r}")
+                raise NoGradientPath(f"the score has no gradient with respect to value {name!r}{where}")
         return tuple(g for g in found if g is not None)
 
     def verify(self, model: Any, inputs: Sequence[Any] | Mapping[str, Any]) -> Agreement:
@@ -332,6 +338,9 @@ def _parts(model: Any, folder: Path) -> tuple[ModelProto, Callable[[TensorProto]
         return model.proto, model.load
 
     def load(tensor: TensorProto) -> np.ndarray[Any, Any]:
-        return numpy_helper.to_array(tensor, base_dir=str(folder))
+        try:
+            return numpy_helper.to_array(tensor, base_dir=str(folder))
+        except onnx.checker.ValidationError as error:
+            raise BadFile(f"weight {tensor.name!r}: {error}. Pass the model's folder=.") from error
 
     return model, load

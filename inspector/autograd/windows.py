@@ -86,7 +86,7 @@ def _windows(size: int, span: int, stride: int, begin: int, end: int, ceil: bool
 
 
 def padded(x: Tensor, begins: Sequence[int], ends: Sequence[int], value: float = 0.0) -> Tensor:
-    """The spatial axes padded (or cropped where negative); ONNX counts axes from the first, torch from the last."""
+    """The spatial axes padded, or cropped where negative; torch wants the last axis first."""
     if not any(begins) and not any(ends):
         return x
     flat: list[int] = []

@@ -17,7 +17,7 @@ __all__: list[str] = []
 
 @dataclass(frozen=True)
 class Cache:
-    """Where the queries stand among the keys: behind `past` of them, or at the end of `lengths` valid ones."""
+    """Where the queries stand among the keys: behind `past` of them, or at the end of `lengths` of them."""
 
     past: int
     lengths: Tensor | None
@@ -126,7 +126,7 @@ def _heads(x: Tensor, count: int | None) -> Tensor:
 def _masks(
     q: Tensor, k: Tensor, mask: Tensor | None, cache: Cache, windows: tuple[int, int]
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Which keys a query may see (None: all), and what is added to the scores; both broadcast to (b, h, q, k)."""
+    """Which keys a query may see (None: all) and what its scores gain; both broadcast to (b, h, q, k)."""
     queries, keys = q.shape[2], k.shape[2]
     allowed: Tensor | None = None
     bias: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Resampling: one dense (out, in) weight matrix an axis covers every mode at any rank, and is differentiable."""
+"""Resampling: one dense (out, in) weight matrix an axis covers every mode at any rank."""
 
 from __future__ import annotations
 
