@@ -1,0 +1,52 @@
+"""Does every measured time belong to a node of the file?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import inspector
+from inspector.errors import BadInput
+from inspector.execution import profile, random_feeds
+
+
+def test_every_node_has_a_row(classifier: inspector.Model) -> None:
+    found = profile(classifier, random_feeds(classifier), runs=2)
+    assert [row.key for row in found.rows] == list(classifier.nodes)
+    assert sum(row.share for row in found.rows) == pytest.approx(1)
+    assert found.device == "cpu"
+    assert found.graph == "exact"
+    assert 0 < found.total_ms <= found.wall_ms * 1.5
+    convolution = next(row for row in found.rows if row.op == "Conv")
+    assert convolution.output_bytes == 64 * 111 * 111 * 4
+    assert convolution.weight_bytes >= 64 * 27 * 4
+    assert set(found.overlay) == set(classifier.nodes)
+
+
+def test_blocks_add_up(classifier: inspector.Model) -> None:
+    found = profile(classifier, random_feeds(classifier), runs=2)
+    for depth in (1, 2, 3):
+        assert sum(block.ms for block in found.blocks(depth)) == pytest.approx(found.total_ms)
+    assert json.loads(json.dumps(found.to_dict()))["nodes"]
+
+
+def test_bodies_are_timed_once(shared_models: Path) -> None:
+    model = inspector.open_model(shared_models / "silero_vad/silero_vad.onnx")
+    found = profile(model, random_feeds(model), runs=2)
+    inside = [row for row in found.rows if row.key.startswith("If_0.then_branch/")]
+    assert len(inside) > 50
+    assert not [row for row in found.rows if row.key.startswith("If_0.else_branch/")]
+    assert found.total_ms <= found.wall_ms * 1.5
+
+
+def test_fused_run_has_fewer_rows(classifier: inspector.Model) -> None:
+    found = profile(classifier, random_feeds(classifier), mode="fused", runs=1)
+    assert found.graph == "fused"
+    assert len(found.rows) < len(classifier.nodes)
+
+
+def test_zero_runs_are_refused(classifier: inspector.Model) -> None:
+    with pytest.raises(BadInput, match="at least one run"):
+        profile(classifier, random_feeds(classifier), runs=0)
