@@ -35,7 +35,7 @@ def value_pictures(
             found["surface"] = views.draw_surface(
                 plane,
                 title=f"{title}: map {channel}",
-                note=f"{note} The map with the largest value.".strip(),
+                note=f"{note}. The map with the largest value.".lstrip(". "),
                 media=media,
             )
     return found

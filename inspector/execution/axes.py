@@ -35,6 +35,12 @@ _TOKENS = frozenset(
 )
 """Operators whose last axis holds features, in networks of tokens."""
 
+_ATTENDS = frozenset(("LayerNormalization", "Attention", "MultiHeadAttention", "RMSNormalization"))
+"""Operators of networks whose sequences are tokens rather than signals."""
+
+_LONG = 256
+"""Values in a row from which one axis beside axes of size 1 is a signal, not a feature vector."""
+
 _STEPS_BACK = 40
 
 
@@ -45,7 +51,11 @@ def axes_of_value(model: Model, key: str, shape: tuple[int, ...]) -> str:
         return ""
     if is_attention(model, key, shape):
         return {4: "n heads q k", 3: "heads q k"}.get(rank, "")
+    if rank == 3 and sorted(shape)[1] == 1 and max(shape) > _LONG and shape[0] == 1:
+        return "n c t" if shape[1] == 1 else "n t c"
     kind = _origin(model, key, rank)
+    if kind == "last" and rank == 3 and any(node.op in _ATTENDS for node in model.nodes.values()):
+        kind = "tokens"
     if kind == "first":
         return {2: "n k", 3: "n c t", 4: "n c h w", 5: "n c d h w"}.get(rank, "")
     if kind == "last":
