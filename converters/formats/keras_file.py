@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,7 +133,8 @@ def convert_weights_h5(source: Path, options: Options) -> Conversion:
 @live("keras.src.models.model.Model")
 def convert_live(source: Any, options: Options) -> Conversion:
     """A `keras.Model` in memory, by its configuration and variables."""
-    record: dict[str, Any] = {"class_name": type(source).__name__, "config": source.get_config()}
+    text = json.dumps({"class_name": type(source).__name__, "config": source.get_config()}, default=str)
+    record: dict[str, Any] = json.loads(text)
     branch = ListBranch((), "", {layer.name: _live_branch(layer) for layer in source.layers})
     return convert_model(parse_model(record), branch, Origin("keras-live", "keras"), options)
 

@@ -16,7 +16,9 @@ from converters.keras_translation.tensor import Tensor, Value, last_to_first
 __all__ = ["as_tensors", "option"]
 
 
-def option(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], index: int, name: str, default: Any) -> Any:
+def option(
+    call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], index: int, name: str, default: Any
+) -> Any:
     """A setting that Keras may keep in the configuration, the positional or the keyword arguments."""
     if len(args) > index:
         return args[index]
@@ -158,7 +160,7 @@ def floor_divide(call: Call, x1: Any, x2: Any) -> Tensor:
 
 @operation("Mod")
 def mod(call: Call, x1: Any, x2: Any) -> Tensor:
-    """x - floor(x / y) · y, whose sign is the divisor's."""
+    """X - floor(x / y) · y, whose sign is the divisor's."""
     (first, second), moved = as_tensors(call, x1, x2)
     if not first.is_float:
         return Tensor(call.g.op("Mod", first, second), moved)
@@ -216,7 +218,9 @@ def log1p(call: Call, x: Tensor) -> Tensor:
 
 def _log_base(base: float) -> Callable[..., Any]:
     def made(call: Call, x: Tensor) -> Tensor:
-        return x.like(call.g.op("Div", call.g.op("Log", x.value), call.g.scalar(float(np.log(base)), x.value)))
+        return x.like(
+            call.g.op("Div", call.g.op("Log", x.value), call.g.scalar(float(np.log(base)), x.value))
+        )
 
     return made
 

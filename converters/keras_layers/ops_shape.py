@@ -131,7 +131,9 @@ def reshape(call: Call, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Reshape."""
     shape = option(call, args, kwargs, 0, "newshape", call.config.get("shape"))
     value = call.plain(x)
-    sizes = [int(s) if s is not None else -1 for s in (shape if isinstance(shape, (list, tuple)) else [shape])]
+    sizes = [
+        int(s) if s is not None else -1 for s in (shape if isinstance(shape, (list, tuple)) else [shape])
+    ]
     known = [s if s != -1 else None for s in sizes]
     if sizes and sizes[0] == -1 and None not in known[1:] and _same_batch(value, sizes[1:]):
         known[0] = None
@@ -191,7 +193,9 @@ def flip(call: Call, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Slice backwards."""
     g, axes = call.g, _axes(x, option(call, args, kwargs, 0, "axis", None))
     starts, ends = [-1] * len(axes), [-(2**62)] * len(axes)
-    value = g.op("Slice", x.value, g.ints(*starts), g.ints(*ends), g.ints(*axes), g.ints(*starts), shape=x.value.shape)
+    value = g.op(
+        "Slice", x.value, g.ints(*starts), g.ints(*ends), g.ints(*axes), g.ints(*starts), shape=x.value.shape
+    )
     return x.like(value)
 
 
@@ -277,7 +281,10 @@ def get_item(call: Call, x: Tensor, key: Any) -> Tensor:
 
 
 def _sliced(call: Call, value: Value, part: slice, axis: int) -> Value:
-    call.need(all(v is None or isinstance(v, int) for v in (part.start, part.stop, part.step)), "it is cut by tensors")
+    call.need(
+        all(v is None or isinstance(v, int) for v in (part.start, part.stop, part.step)),
+        "it is cut by tensors",
+    )
     if part == slice(None):
         return value
     g, step = call.g, part.step or 1
@@ -329,7 +336,9 @@ def matmul(call: Call, x1: Tensor, x2: Tensor) -> Tensor:
 @operation("Dot")
 def dot(call: Call, x1: Any, x2: Any) -> Tensor:
     """MatMul where the second factor is a matrix."""
-    call.need(all(isinstance(t, Tensor) and t.rank <= 2 for t in (x1, x2)), "its factors have more than two axes")
+    call.need(
+        all(isinstance(t, Tensor) and t.rank <= 2 for t in (x1, x2)), "its factors have more than two axes"
+    )
     return matmul(call, x1, x2)
 
 
@@ -364,13 +373,15 @@ def norm(call: Call, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     order = option(call, args, kwargs, 0, "ord", None)
     axis = option(call, args, kwargs, 1, "axis", None)
     keep = bool(option(call, args, kwargs, 2, "keepdims", False))
-    call.need(order in (None, 1, 2, "fro") and (axis is None or isinstance(axis, int)), "this norm has no operator")
+    call.need(
+        order in (None, 1, 2, "fro") and (axis is None or isinstance(axis, int)), "this norm has no operator"
+    )
     return _reduced(call, "ReduceL1" if order == 1 else "ReduceL2", x, axis, keep)
 
 
 @operation("Normalize")
 def normalize(call: Call, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """x / max(norm, epsilon)."""
+    """X / max(norm, epsilon)."""
     axis = option(call, args, kwargs, 0, "axis", -1)
     call.need(option(call, args, kwargs, 1, "order", 2) == 2, "it is not the Euclidean norm")
     length = _reduced(call, "ReduceL2", x, axis, True)
@@ -383,10 +394,17 @@ def resize_images(call: Call, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Resize of images."""
     size = option(call, args, kwargs, 0, "size", None)
     call.need(isinstance(size, (list, tuple)) and x.rank == 4, "it resizes no batch of images")
-    call.need(not call.get("crop_to_aspect_ratio") and not call.get("pad_to_aspect_ratio"), "it keeps the aspect ratio")
+    call.need(
+        not call.get("crop_to_aspect_ratio") and not call.get("pad_to_aspect_ratio"),
+        "it keeps the aspect ratio",
+    )
     sizes = [int(s) for s in size]
     made = resize(
-        call, call.spatial(x), sizes, str(call.get("interpolation", "bilinear")), antialias=bool(call.get("antialias"))
+        call,
+        call.spatial(x),
+        sizes,
+        str(call.get("interpolation", "bilinear")),
+        antialias=bool(call.get("antialias")),
     )
     return call.from_spatial(made)
 

@@ -218,6 +218,22 @@ def center_crop(call: Call) -> Tensor:
     return _from_image(call, value, lifted)
 
 
+@layer("AutoContrast")
+def auto_contrast(call: Call) -> Tensor:
+    """Each channel stretched from its smallest to its largest value; flat ones stay (acts at inference, too)."""
+    low, high = (float(v) for v in call.get("value_range", (0, 255)))
+    x, g = call.x, call.g
+    call.need(x.rank == 4 and x.value.is_float, "it needs a batch of floating-point images")
+    value = call.plain(x)
+    least, most = (g.op(k, value, g.ints(1, 2), keepdims=1) for k in ("ReduceMin", "ReduceMax"))
+    spread = g.op("Sub", most, least)
+    part = g.op("Div", g.op("Sub", value, least), spread)
+    scaled = g.op("Clip", part, g.scalar(0.0, value), g.scalar(1.0, value))
+    scaled = g.op("Add", g.op("Mul", scaled, g.scalar(high - low, value)), g.scalar(low, value))
+    flat = g.op("Equal", spread, g.scalar(0.0, value))
+    return Tensor(g.op("Where", flat, value, scaled))
+
+
 @layer("CategoryEncoding")
 def category_encoding(call: Call) -> Tensor:
     """OneHot, and its maximum or sum over a step axis."""

@@ -94,8 +94,13 @@ def variable(dataset: h5py.Dataset) -> Variable:
     return Variable(name, tuple(shape), read)
 
 
-def weight_tree(group: h5py.Group, depth: int = 0) -> TreeNode:
+def weight_tree(group: h5py.Group, depth: int = 0, seen: set[Any] | None = None) -> TreeNode:
     """The layout of `.weights.h5`: children by attribute, `vars` holding numbered variables."""
+    seen = set() if seen is None else seen
+    address = h5py.h5o.get_info(group.id).addr
+    if address in seen:
+        raise BadFile(f"HDF5 group {group.name!r} is linked from two places; Keras files are trees.")
+    seen.add(address)
     if depth > _MAX_DEPTH:
         raise BadFile(f"HDF5 group {group.name!r} is nested more than {_MAX_DEPTH} levels deep.")
     if len(group) > _MAX_MEMBERS:
@@ -109,10 +114,10 @@ def weight_tree(group: h5py.Group, depth: int = 0) -> TreeNode:
             variables.append((key, variable(found)))
         elif key == "vars":
             layer_name = attribute_text(found, "name")
-            inside = weight_tree(found, depth + 1)
+            inside = weight_tree(found, depth + 1, seen)
             variables += [(str(i), v) for i, v in enumerate(inside.variables)]
         else:
-            children[key] = weight_tree(found, depth + 1)
+            children[key] = weight_tree(found, depth + 1, seen)
     variables.sort(key=lambda row: (not row[0].isdigit(), int(row[0]) if row[0].isdigit() else 0, row[0]))
     return TreeNode(tuple(v for _, v in variables), layer_name, children)
 

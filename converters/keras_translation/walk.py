@@ -9,6 +9,7 @@ from typing import Any
 from onnx import shape_inference
 
 from converters.errors import BadFile
+from converters.keras_layers.quantised import quantised
 from converters.keras_layers.registry import Layer, find_layer, find_operation
 from converters.keras_translation.builder import Builder
 from converters.keras_translation.call import Call, CannotTranslate, flatten
@@ -131,6 +132,10 @@ def _refs(item: Any) -> list[Ref]:
 
 def _bind(item: Any, results: Results) -> Any:
     if isinstance(item, Ref):
+        if ref_key(item) not in results:
+            raise BadFile(
+                f"the configuration refers to call {item.node} of {item.layer!r}, which is not there."
+            )
         made = results[ref_key(item)]
         if isinstance(made, dict):
             made = list(made.values())
@@ -187,6 +192,10 @@ def run_layer(
         except (CannotTranslate, UnknownShape, shape_inference.InferenceError) as reason:
             g.drop_since(start)
             result = opaque_layer(call, str(reason), declared)
+        except _CONFUSED as cause:
+            raise call.wrong(
+                f"its configuration makes no sense ({type(cause).__name__}: {cause})."
+            ) from cause
         result = _name_outputs(call, result, start)
     return _pass_mask(call, row, result)
 
@@ -202,7 +211,7 @@ def _translate(call: Call, row: Layer | None) -> Any:
         raise CannotTranslate(f"{call.spec.class_name} is not one of Keras' own layers")
     if row.translate is None:
         raise CannotTranslate(row.about)
-    result = row.translate(call)
+    result = quantised(call) if call.spec.policy.quantization else row.translate(call)
     if call.spec.policy.compute == "bfloat16":
         return _map(result, lambda t: t.like(call.rounded(t.value)) if t.value.is_float else t)
     return result
@@ -214,6 +223,9 @@ def _autocast(call: Call, item: Any) -> Any:
         return item
     return _map(item, lambda t: replace(t, value=call.computed(t.value)) if t.value.is_float else t)
 
+
+_CONFUSED = (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError)
+"""What a translator stumbles over when a configuration entry has a kind that Keras never writes."""
 
 _OWN_CASTS = frozenset({"Embedding", "Lambda"})
 
@@ -243,7 +255,9 @@ def _name_outputs(call: Call, result: Any, start: int) -> Any:
 def _pass_mask(call: Call, row: Layer | None, result: Any) -> Any:
     if row is None or not row.masks or not isinstance(result, Tensor) or result.mask is not None:
         return result
-    return result.masked(call.mask)
+    given = call.kwargs.get("mask")
+    first = next(iter(call.tensors), None)
+    return result.masked(given if isinstance(given, Tensor) else first.mask if first else None)
 
 
 def _full_class(spec: LayerSpec) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
 from conformance.keras_oracle import keras
 
 L = keras.layers
@@ -474,10 +473,26 @@ _op("axes", lambda x: O.squeeze(O.expand_dims(O.swapaxes(x, 1, 2), 1), 1) + O.mo
 _op("matmul", lambda x, y: O.matmul(x, O.transpose(y, (0, 2, 1))), (5, 6), (7, 6))
 _op("einsum", lambda x, y: O.einsum("bij,bkj->bik", x, y), (5, 6), (7, 6))
 _op("unary", lambda x: [O.sin(x), O.cos(x), O.tanh(x), O.square(x), O.floor(x), O.sign(x), O.negative(x)])
-_op("unary-positive", lambda x: [O.sqrt(O.abs(x)), O.log1p(O.abs(x)), O.rsqrt(O.abs(x) + 1), O.expm1(x), O.log2(x * x + 1)])
+_op(
+    "unary-positive",
+    lambda x: [O.sqrt(O.abs(x)), O.log1p(O.abs(x)), O.rsqrt(O.abs(x) + 1), O.expm1(x), O.log2(x * x + 1)],
+)
 _op("clip", lambda x: O.clip(x, -0.5, 0.7))
-_op("compare", lambda x: O.cast(O.logical_and(x > 0, x < 1), "float32") + O.cast(O.not_equal(x, 0.0), "float32") * x)
-_op("activations", lambda x: [O.gelu(x), O.gelu(x, approximate=False), O.silu(x), O.leaky_relu(x, 0.3), O.elu(x), O.hard_sigmoid(x)])
+_op(
+    "compare",
+    lambda x: O.cast(O.logical_and(x > 0, x < 1), "float32") + O.cast(O.not_equal(x, 0.0), "float32") * x,
+)
+_op(
+    "activations",
+    lambda x: [
+        O.gelu(x),
+        O.gelu(x, approximate=False),
+        O.silu(x),
+        O.leaky_relu(x, 0.3),
+        O.elu(x),
+        O.hard_sigmoid(x),
+    ],
+)
 _op("softmax", lambda x: [O.softmax(x, axis=1), O.log_softmax(x)])
 _op("stack", lambda x: O.stack([x, x * 2], axis=2), SIGNAL)
 _op("tile", lambda x: O.tile(x, [1, 2, 1]) + O.repeat(x, 2, axis=1)[:, :22], SIGNAL)
@@ -488,3 +503,64 @@ _op("top", lambda x: O.top_k(x, 3)[0], SIGNAL)
 _op("normalize", lambda x: O.normalize(x, axis=-1) + O.norm(x, axis=-1, keepdims=True), SIGNAL)
 _op("cumsum", lambda x: O.cumsum(x, axis=1) % 2.0 + x // 0.7, SIGNAL)
 _op("resize", lambda x: O.image.resize(x, (5, 12)))
+
+# images and signals at inference
+one("AutoContrast", (9, 8, 3), lambda: L.AutoContrast(value_range=(0, 1)))
+for _mode in ("log", "magnitude", "psd", "real", "imag", "stft"):
+    one(
+        f"STFTSpectrogram-{_mode}",
+        (64, 1),
+        lambda m=_mode: L.STFTSpectrogram(m, frame_length=16, frame_step=4),
+    )
+one("STFTSpectrogram-wide", (64, 2), lambda: L.STFTSpectrogram("magnitude", 16, 8, expand_dims=True))
+
+
+def _quantised() -> Any:
+    x = keras.Input((7,), dtype="int32")
+    y = L.Embedding(5, 8, name="table")(x)
+    model = keras.Model(x, L.Dense(4)(L.Dense(6, activation="relu")(y)))
+    model.quantize("int8")
+    return model
+
+
+graph("Quantised-int8", _quantised)
+
+
+def mixed(name: str) -> Callable[[], Any]:
+    def build() -> Any:
+        x = keras.Input((8, 8, 3))
+        y = L.Conv2D(4, 3, padding="same", activation="relu", dtype=name)(x)
+        y = L.GlobalAveragePooling2D(dtype=name)(L.BatchNormalization(dtype=name)(y))
+        return keras.Model(x, L.Dense(5, dtype="float32")(L.Dense(6, dtype=name)(y)))
+
+    return build
+
+
+# Half precision has 11 bits, and sums are rounded in another order.
+graph("Policy-mixed_float16", mixed("mixed_float16"), 5e-3)
+one("Policy-float64", (6,), lambda: L.Dense(4, activation="tanh", dtype="float64"))
+
+
+# structure
+def _shared() -> Any:
+    a, b = keras.Input((6,)), keras.Input((6,))
+    body = L.Dense(4, activation="tanh")
+    return keras.Model([a, b], [L.Add()([body(a), body(b)]), body(b)])
+
+
+def nested() -> Any:
+    inner_x = keras.Input((8, 8, 3))
+    inner = keras.Model(inner_x, L.BatchNormalization()(L.Conv2D(4, 3)(inner_x)), name="inner")
+    tail = keras.Sequential([keras.Input((6, 6, 4)), L.Conv2D(2, 3), L.Flatten(), L.Dense(3)], name="tail")
+    x, y = keras.Input((8, 8, 3)), keras.Input((8, 8, 3))
+    return keras.Model({"left": x, "right": y}, L.Concatenate()([tail(inner(x)), tail(inner(y))]))
+
+
+def _sequential() -> Any:
+    return keras.Sequential(
+        [keras.Input((8, 8, 3)), L.Conv2D(4, 3), L.MaxPooling2D(), L.Flatten(), L.Dense(3)]
+    )
+
+
+graph("Shared", _shared)
+graph("Sequential", _sequential)

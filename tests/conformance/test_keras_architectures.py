@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-
 from conformance.keras_oracle import (
     compare,
     keras,
@@ -19,6 +18,7 @@ from conformance.keras_oracle import (
     run_onnx,
     save,
 )
+
 from converters import to_onnx
 
 pytestmark = pytest.mark.slow
@@ -108,7 +108,9 @@ def test_architecture_agrees_with_keras(name: str, tmp_path: Path) -> None:
         assert missing_weights(model, conversion) == []
         norms = [x for x in model._flatten_layers() if isinstance(x, keras.layers.BatchNormalization)]
         assert kinds["BatchNormalization"] == len(norms)
-        if name != "ConvNeXtTiny":  # its normalisation runs over channels: each block moves them there and back
+        if (
+            name != "ConvNeXtTiny"
+        ):  # its normalisation runs over channels: each block moves them there and back
             assert kinds["Transpose"] <= 2
         if suffix == ".keras":
             assert broken_is_caught(conversion.model, reference, conversion, inputs)
