@@ -11,11 +11,15 @@ import codecs
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, Protocol
 
 from converters.errors import BadFile
 
 __all__ = ["Global", "Host", "Machine", "Span"]
+
+MAX_STEPS = 10_000_000
+"""Instructions run before giving up: a thousand times what a large model takes, and some seconds of work."""
 
 SPAN_BYTES = 1024
 """Byte strings of this length and more are not copied out of the file."""
@@ -104,7 +108,9 @@ class Machine:
         table = _TABLE
         data, end = self.data, self.end
         try:
-            while self.at < end:
+            for _ in repeat(None, MAX_STEPS):
+                if self.at >= end:
+                    raise BadFile("the pickle is cut off: it has no end")
                 code = data[self.at]
                 self.at += 1
                 if code == 0x2E:
@@ -115,7 +121,7 @@ class Machine:
                 step(self)
         except (struct.error, IndexError, UnicodeError, ValueError) as cause:
             raise BadFile(f"the pickle is damaged near byte {self.at} ({cause})") from None
-        raise BadFile("the pickle is cut off: it has no end")
+        raise BadFile(f"the pickle has more than {MAX_STEPS:,} instructions; no model needs so many")
 
     def take(self, count: int) -> int:
         """Reserve the next bytes and return where they start."""

@@ -43,18 +43,13 @@ def is_pickle(head: bytes) -> bool:
     """Whether these may be the first bytes of a pickle, a legacy torch file or torch 0.1's tar."""
     if head[:1] == b"\x80":
         return len(head) > 2 and 2 <= head[1] <= 5
-    return head[:4] in (b"(dp0", b"(dp1", b"(lp0", b"(lp1") or head.startswith(_OLD_STARTS) or is_tar(head)
+    return head.startswith(_OLD_STARTS) or is_tar(head)
 
 
 _OLD_STARTS = (
-    b"ccollections\nOrderedDict",
-    b"ctorch",
-    b"cposix",
-    b"cos\n",
-    b"c__builtin__",
-    b"ccopy_reg",
-    b"cnumpy",
-)
+    b"(dp", b"(lp", b"}q\x00", b"]q\x00", b"ccollections\n", b"ctorch", b"cposix\n", b"cos\n", b"cnumpy",
+    b"c__builtin__\n", b"ccopy_reg\n",
+)  # fmt: skip
 
 
 def read_torch_file(path: Path) -> TorchFile:

@@ -47,9 +47,8 @@ def structure_conversion(path: Path, tree: Module, origin: Origin, notes: Sequen
         prefix = f"{module.path}." if module.path else ""
         weights = [prefix + name for name in module.tensors]
         name = module.path or "module"
-        node = onnx.helper.make_node(
-            _identifier(module.cls), [before, *weights], [f"{name}:out"], name, domain=DOMAIN
-        )
+        inputs = [before, *weights]
+        node = onnx.helper.make_node(_identifier(module.cls), inputs, [f"{name}:out"], name, domain=DOMAIN)
         describe_node(node, module.path.replace(".", "/"), module.cls, module.config)
         graph.node.append(node)
         before = f"{name}:out"
@@ -58,7 +57,7 @@ def structure_conversion(path: Path, tree: Module, origin: Origin, notes: Sequen
 
 
 def read_torchscript(path: Path, notes: Sequence[str] = ()) -> Conversion:
-    """A TorchScript archive as a structure graph: module tree, weights and constants by name; no code is run."""
+    """A TorchScript archive as a structure graph: modules, weights and constants by name; no code is run."""
     archive = open_archive(path.resolve())
     root = archive_root(archive)
     file = read_archive_pickle(archive, f"{root}data.pkl")

@@ -221,7 +221,9 @@ def _directory_start(file: BinaryIO | _Window) -> int:
     if length > MAX_DIRECTORY:
         raise _ZipError(f"the zip directory has {length:,} bytes, expected at most {MAX_DIRECTORY:,}")
     if start + length != end:
-        raise _ZipError("the zip directory is not where the end record says")
+        raise _ZipError(
+            "the zip directory is not where its end record says, so two readers would see two files"
+        )
     return start
 
 
