@@ -16,7 +16,16 @@ from PIL import Image
 
 import inspector
 from inspector.errors import DeviceUnavailable, NotRunnable, OutputExists, UnknownName
-from inspector.execution import axes_of_value, capture, open_session, random_feeds, run
+from inspector.execution import (
+    axes_of_value,
+    capture,
+    measure_tensor,
+    open_session,
+    random_feeds,
+    run,
+    run_bound,
+    tensor_of,
+)
 from inspector.execution.devices import cuda_obstacle
 
 OBSTACLE = cuda_obstacle()
@@ -156,3 +165,27 @@ def test_axes_are_read_from_the_graph(shared_models: Path, classifier: inspector
     rnet = inspector.open_model(shared_models / "mtcnn/onnx/pnet.onnx")
     assert axes_of_value(rnet, "softmax", (1, 5, 5, 2)) == "n h w c"
     assert axes_of_value(rnet, "p_re_lu/add:0", (1, 10, 5, 5)) == "n c h w"
+
+
+def test_bound_outputs_are_shared_with_torch_without_a_copy(classifier: inspector.Model) -> None:
+    """The path that CUDA takes, on memory of the CPU."""
+    feeds = random_feeds(classifier, seed=3)
+    expected = capture(classifier, feeds, "relu")
+    session = open_session(classifier)
+    [value] = run_bound(session, feeds, ["logits"], "cpu")
+    tensor = tensor_of(value)
+    assert tensor.data_ptr() == value.data_ptr()
+    assert np.array_equal(tensor.numpy(), capture(classifier, feeds, "logits")["logits"])
+    assert np.array_equal(expected.torch("relu").numpy(), expected["relu"])
+    on_device, on_host = measure_tensor(expected.torch("relu")), expected.statistics["relu"]
+    assert on_device.shape == on_host.shape
+    for name in ("minimum", "maximum", "mean", "std", "zeros", "nan", "inf"):
+        assert getattr(on_device, name) == pytest.approx(getattr(on_host, name), rel=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(bool(OBSTACLE), reason=f"no CUDA here: {OBSTACLE}")
+def test_values_stay_on_the_gpu(classifier: inspector.Model) -> None:
+    got = capture(classifier, random_feeds(classifier), device="cuda")
+    assert got.torch("relu").is_cuda
+    assert got.statistics["relu"].minimum == 0

@@ -184,7 +184,8 @@ def _values(prepared: Prepared, inputs: Inputs) -> Iterator[tuple[str, Array]]:
     runner = prepared.runner
     if prepared.plan.strategy == "segments":
         for found, _ in runner.stream(inputs.feeds):
-            yield from ((key, value) for key, value in found.items() if _is_array(value))
+            hosted = ((key, execution.on_host(value)) for key, value in found.items())
+            yield from ((key, value) for key, value in hosted if _is_array(value))
         return
     captured = prepared.run(inputs.feeds)
     for key in captured:

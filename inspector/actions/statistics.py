@@ -82,9 +82,9 @@ class ChannelStatistics:
 )
 def statistics(
     model: Model,
-    data: Annotated[Path, Source()],
     output: OutputFile | None = None,
     *,
+    data: Annotated[Path, Source()],
     values: Annotated[list[str] | None, Flag(("--values", "--layer"))] = None,
     preprocess: str | None = None,
     device: Literal["cpu", "cuda", "auto"] = "cpu",
@@ -94,8 +94,8 @@ def statistics(
 
     Args:
         model: The model file.
-        data: Folder with pictures, .npy, .npz or .wav files.
         output: JSON file to write; beside it the state of an unfinished run is kept.
+        data: Folder with pictures, .npy, .npz or .wav files.
         values: Names or patterns of values or layers; by default all. Repeatable.
         preprocess: How pictures are prepared.
         device: Where to run; auto takes CUDA where it works.

@@ -1,8 +1,11 @@
 from .axes import axes_of_value as axes_of_value
+from .binding import run_bound as run_bound
 from .capturing import Capture as Capture
 from .capturing import Prepared as Prepared
 from .capturing import capture as capture
 from .capturing import prepare as prepare
+from .device_tensors import measure_tensor as measure_tensor
+from .device_tensors import tensor_of as tensor_of
 from .devices import choose_device as choose_device
 from .feeds import complete_feeds as complete_feeds
 from .feeds import random_feeds as random_feeds
@@ -23,6 +26,7 @@ from .preprocess import PRESETS as PRESETS
 from .preprocess import Preprocess as Preprocess
 from .profiling import Profile as Profile
 from .profiling import profile as profile
+from .runner import on_host as on_host
 from .selecting import layer_values as layer_values
 from .selecting import select_values as select_values
 from .session import open_session as open_session

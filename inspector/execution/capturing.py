@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inspector import execution
 from inspector.errors import UnknownName
 from inspector.execution.feeds import complete_feeds
 from inspector.execution.inputs import Inputs, feeds_of
 from inspector.execution.moments import Moments, measure
 from inspector.execution.planner import Mode, Plan, Strategy, plan_capture
-from inspector.execution.runner import Runner
+from inspector.execution.runner import Runner, on_host
 from inspector.model import Model, open_model
 
 __all__ = ["Capture", "Prepared", "capture", "prepare"]
@@ -64,7 +65,7 @@ class Capture(Mapping[str, Array]):
             found = self._replay(key)
         if found is None:
             raise self._missing(key)
-        return found.numpy() if hasattr(found, "numpy") else found
+        return on_host(found)
 
     def __iter__(self) -> Iterator[str]:
         return (key for key in self.plan.keys if key not in self.absent)
@@ -84,8 +85,14 @@ class Capture(Mapping[str, Array]):
 
     def on_device(self, key: str) -> Any:
         """The value where the device left it: an `OrtValue` with DLPack on CUDA, an array on the CPU."""
-        self[key]
-        return self.kept.get(key, self.feeds.get(key))
+        if key not in self.kept:
+            host = self[key]  # replays it, or finds it among inputs and constants
+            return self.kept.get(key, host)
+        return self.kept[key]
+
+    def torch(self, key: str) -> Any:
+        """The value as a torch tensor over the same memory, on the device that ran; treat it as read-only."""
+        return execution.tensor_of(self.on_device(key))
 
     def _replay(self, key: str) -> Any:
         found, absent = self.runner.replay(key, self.feeds, self.kept)
@@ -108,7 +115,11 @@ class _Statistics(Mapping[str, Moments]):
 
     def __getitem__(self, key: str) -> Moments:
         counted = self.of.runner.counted(key, self.of.kept)
-        return counted if counted is not None else measure(np.asarray(self.of[key]))
+        if counted is not None:
+            return counted
+        if self.of.device == "cuda" and hasattr(self.of.on_device(key), "__dlpack__"):
+            return execution.measure_tensor(execution.tensor_of(self.of.on_device(key)))
+        return measure(np.asarray(self.of[key]))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.of)

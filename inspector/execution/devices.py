@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import onnxruntime as ort
 from onnxruntime.capi import build_and_package_info
@@ -33,9 +33,14 @@ class Device:
     note: str = ""
 
     @property
-    def providers(self) -> list[str]:
-        """Execution providers in the order ONNX Runtime should try them."""
-        return (["CUDAExecutionProvider"] if self.name == "cuda" else []) + ["CPUExecutionProvider"]
+    def providers(self) -> list[Any]:
+        """Execution providers in the order ONNX Runtime should try them.
+
+        TF32 is off, so that float32 means float32; memory grows by what is asked for, not by doubling.
+        """
+        options = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
+        cuda = [("CUDAExecutionProvider", options)] if self.name == "cuda" else []
+        return [*cuda, "CPUExecutionProvider"]
 
 
 def choose_device(asked: str) -> Device:

@@ -57,7 +57,11 @@ class Counters:
         """min, max, mean and mean square of each (n, c) of a value, by counter name."""
         if key not in self.counted:
             return None
-        return {what: np.asarray(kept[counter(key, what)]) for what in COUNTED}
+        return {what: _array(kept[counter(key, what)]) for what in COUNTED}
+
+
+def _array(value: Any) -> Array:
+    return np.asarray(value.numpy() if hasattr(value, "numpy") else value)
 
 
 def counter(key: str, what: str) -> str:

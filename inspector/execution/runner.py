@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 
 from inspector.errors import BadInput, InspectorError
+from inspector.execution.binding import run_bound
 from inspector.execution.devices import Device, choose_device
 from inspector.execution.exposing import Exposed, Outlet, expose
 from inspector.execution.graph_statistics import Counters, add_statistics
@@ -21,7 +22,7 @@ from inspector.execution.segments import Segment, segment_graph
 from inspector.execution.session import Fusion, Session, Settings, open_session, run
 from inspector.model import Model
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "on_host"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Found = dict[str, Any]
@@ -241,21 +242,30 @@ def _fetch(part: Part, feeds: Mapping[str, Any]) -> tuple[Found, Absent]:
     if not outlets and not part.exposed.flags:
         return {}, {}
     names = part.exposed.outputs
-    results = dict(zip(names, run(part.session, feeds, names), strict=True))
+    if part.session.device == "cuda":
+        outputs = run_bound(part.session, feeds, names, "cuda")
+    else:
+        outputs = run(part.session, feeds, names)
+    results = dict(zip(names, outputs, strict=True))
     found: Found = {}
     absent: Absent = {}
     for key, outlet in outlets.items():
         value = results[outlet.output]
-        if outlet.taken and not np.all(results[outlet.taken]):
+        if outlet.taken and not np.all(on_host(results[outlet.taken])):
             absent[key] = NOT_TAKEN
         elif value is None:
             absent[key] = EMPTY_OPTIONAL
         else:
             found[key] = value
     for key, flag in part.exposed.flags.items():
-        if not np.all(results[flag]):
+        if not np.all(on_host(results[flag])):
             absent[key] = NOT_TAKEN
     return found, absent
+
+
+def on_host(value: Any) -> Any:
+    """A value of a run as an array (or list, for sequences); copied where the device is not the CPU."""
+    return value.numpy() if hasattr(value, "numpy") else value
 
 
 def _varies(cause: InspectorError) -> bool:

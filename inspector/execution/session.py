@@ -20,7 +20,7 @@ from inspector.execution.devices import Device, DeviceName, choose_device
 from inspector.model import Model
 from inspector.model.walk import all_tensors
 
-__all__ = ["ORT_ERRORS", "Settings", "explain_failure", "open_session", "run"]
+__all__ = ["ORT_ERRORS", "Session", "Settings", "explain_failure", "open_session", "run"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Fusion = Literal["none", "extended", "all"]

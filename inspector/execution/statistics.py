@@ -20,6 +20,7 @@ from inspector.execution.channel_counts import ChannelCounts
 from inspector.execution.inputs import read_inputs
 from inspector.execution.picture_files import PICTURE_SUFFIXES
 from inspector.execution.preprocess import Preprocess
+from inspector.execution.runner import on_host
 from inspector.model import Model
 from inspector.progress import track
 
@@ -199,7 +200,7 @@ class _Job:
             self.shapes = shapes
         for found, _ in self._passes(read.feeds):
             for key, value in found.items():
-                self._count(key, np.asarray(value))
+                self._count(key, np.asarray(on_host(value)))
 
     def _exceeds(self, feeds: Mapping[str, Array]) -> bool:
         planned = prepare(self.model, feeds, self.values, budget=self.budget, device=self.device)

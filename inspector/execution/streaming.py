@@ -9,6 +9,7 @@ import numpy as np
 
 from inspector.execution.capturing import prepare
 from inspector.execution.planner import Mode
+from inspector.execution.runner import on_host
 from inspector.model import Model
 
 __all__ = ["stream"]
@@ -30,4 +31,4 @@ def stream(
     for found, _ in prepared.runner.stream(feeds):
         while found:
             key = next(iter(found))
-            yield key, found.pop(key)
+            yield key, on_host(found.pop(key))

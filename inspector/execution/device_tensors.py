@@ -1,0 +1,40 @@
+"""How does a value on the device become a torch tensor, and its statistics, without a copy to the host?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from inspector.execution.moments import Moments
+
+__all__ = ["measure_tensor", "tensor_of"]
+
+
+def tensor_of(value: Any) -> torch.Tensor:
+    """An OrtValue or array as a tensor over the same memory (DLPack); treat it as read-only."""
+    return torch.from_dlpack(value)
+
+
+def measure_tensor(tensor: torch.Tensor) -> Moments:
+    """The statistics of `measure`, reduced where the tensor lies; only numbers leave the device."""
+    name = str(tensor.dtype).removeprefix("torch.")
+    shape = tuple(tensor.shape)
+    flat = tensor.reshape(-1)
+    if not flat.numel():
+        return Moments(name, shape, None, None, None, None, None, 0, 0)
+    wide = (
+        flat.float()
+        if flat.dtype in (torch.float16, torch.bfloat16) or not flat.is_floating_point()
+        else flat
+    )
+    zeros = 1 - int(torch.count_nonzero(wide)) / wide.numel()
+    finite = torch.isfinite(wide)
+    nan, inf = int(torch.isnan(wide).sum()), int(torch.isinf(wide).sum())
+    kept = wide if not nan + inf else wide[finite]
+    if not kept.numel():
+        return Moments(name, shape, None, None, None, None, zeros, nan, inf)
+    low, high = torch.aminmax(kept)
+    mean = kept.mean(dtype=torch.float64)
+    spread = torch.sqrt(torch.square(kept.double() - mean).mean())
+    return Moments(name, shape, float(low), float(high), float(mean), float(spread), zeros, nan, inf)
