@@ -1,3 +1,4 @@
+from .emission import to_fx as to_fx
 from .network import Network as Network
 from .network import Run as Run
 from .network import to_torch as to_torch

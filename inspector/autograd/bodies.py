@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["caller", "has_body", "instance"]
 
 
-def has_body(schema: onnx.defs.OpSchema | None) -> bool:
+def has_body(schema: Any) -> bool:  # onnx's stub does not know the function accessors of OpSchema
     """Whether ONNX defines the operator by other operators."""
     return schema is not None and (schema.has_function or schema.has_context_dependent_function)
 
@@ -36,7 +36,7 @@ def caller(block: Block) -> Callable[..., Any]:
 
 def instance(
     compiler: Compiler,
-    schema: onnx.defs.OpSchema,
+    schema: Any,
     node: NodeProto,
     given: Mapping[str, AttributeProto],
     opset: int,
@@ -68,7 +68,7 @@ def instance(
     return call, None
 
 
-def _defaults(schema: onnx.defs.OpSchema) -> dict[str, AttributeProto]:
+def _defaults(schema: Any) -> dict[str, AttributeProto]:
     return {n: a.default_value for n, a in schema.attributes.items() if a.default_value.type}
 
 

@@ -17,7 +17,7 @@ from inspector.autograd.program import Block, Step
 from inspector.autograd.registry import canonical, find, operators
 from inspector.errors import UnsupportedOperator
 
-__all__ = ["Compiler", "Scope"]
+__all__ = ["Compiler", "Scope", "finished"]
 
 GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
@@ -82,7 +82,7 @@ class Compiler:
         inputs = tuple(str(scope.define(value.name)) for value in graph.input)
         steps = self._steps(graph.node, scope, {})
         outputs = tuple(scope.look_up(value.name) for value in graph.output)
-        return _finished(Block(scope.prefix, inputs, outputs, steps, tuple(scope.captures)))
+        return finished(Block(scope.prefix, inputs, outputs, steps, tuple(scope.captures)))
 
     def function(
         self, function: FunctionProto, references: Mapping[str, AttributeProto], prefix: str
@@ -94,7 +94,7 @@ class Compiler:
         inputs = tuple(str(scope.define(name)) for name in function.input)
         steps = inner._steps(function.node, scope, references)
         outputs = tuple(scope.keys.get(name) for name in function.output)  # an unwanted one is not made
-        return _finished(Block(prefix, inputs, outputs, steps, constants=inner.weights))
+        return finished(Block(prefix, inputs, outputs, steps, constants=inner.weights))
 
     def _steps(
         self, nodes: Iterable[NodeProto], scope: Scope, references: Mapping[str, AttributeProto]
@@ -207,7 +207,7 @@ def _domains() -> str:
     return ", ".join(sorted({o.domain or "ai.onnx" for o in operators()}))
 
 
-def _finished(block: Block) -> Block:
+def finished(block: Block) -> Block:
     """The block with, on every step, the values that nobody reads after it."""
     kept = {key for key in block.outputs if key}
     seen: set[str] = set(kept)

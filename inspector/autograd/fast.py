@@ -26,7 +26,7 @@ def optimised(block: Block, weights: Mapping[str, Any]) -> tuple[Block, dict[str
     block, known = _without_batch_norm(block, known)
     used = {key for step in block.steps for key in _reads(step)} | {key for key in block.outputs if key}
     kept = {key: value for key, value in known.items() if key in used or key in block.inputs}
-    convolutions = {s.inputs[1] for s in block.steps if s.node.op_type == "Conv" and len(s.inputs) > 1}
+    convolutions = {str(s.inputs[1]) for s in block.steps if s.node.op_type == "Conv"}
     for key in convolutions & kept.keys():
         if kept[key].ndim == LAID_OUT:
             kept[key] = kept[key].contiguous(memory_format=torch.channels_last)
@@ -64,7 +64,7 @@ def _without_batch_norm(block: Block, known: dict[str, Any]) -> tuple[Block, dic
     makers = {step.outputs[0]: i for i, step in enumerate(block.steps) if step.node.op_type == "Conv"}
     steps: list[Step | None] = list(block.steps)
     for position, norm in enumerate(block.steps):
-        source = norm.inputs[0] if norm.inputs else None
+        source = str(norm.inputs[0]) if norm.inputs else ""
         if norm.node.op_type != "BatchNormalization" or source not in makers or readers[source] != 1:
             continue
         convolution = steps[makers[source]]

@@ -28,7 +28,7 @@ class Watch:
     """What to replace and what to keep during one run.
 
     `operators`, `nodes` and `values` map to functions; `taps` are value keys whose values land in `tapped`.
-    `cuts` are the steps where a gradient ends.
+    `after` sees every step with its inputs and outputs; `cuts` are the steps where a gradient ends.
     """
 
     operators: Mapping[str, Callable[..., Any]] = field(default_factory=dict[str, Callable[..., Any]])
@@ -36,10 +36,13 @@ class Watch:
     values: Mapping[str, Any] = field(default_factory=dict[str, Any])
     taps: frozenset[str] = frozenset()
     tapped: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+    after: Callable[[Step, list[Any], tuple[Any, ...]], None] | None = None
     cuts: dict[str, Step] = field(default_factory=dict[str, Step])
 
     def note(self, step: Step, inputs: list[Any], outputs: tuple[Any, ...]) -> None:
         """Remember a step that a gradient does not pass: none comes out, or it is flat by nature."""
+        if self.after is not None:
+            self.after(step, inputs, outputs)
         if any(isinstance(v, Tensor) and v.requires_grad for v in inputs):
             flat = step.operator is not None and not step.operator.differentiable
             if flat or not any(isinstance(v, Tensor) and v.requires_grad for v in outputs):

@@ -89,7 +89,7 @@ class Network(nn.Module):
     def _hold(self, key: str, value: Any) -> None:
         real = isinstance(value, Tensor) and value.dtype.is_floating_point and value.dtype.itemsize > 1
         if real and key not in self._statistics:
-            self._parameters[key] = nn.Parameter(value)
+            self._parameters[key] = value if isinstance(value, nn.Parameter) else nn.Parameter(value)
         elif isinstance(value, Tensor):
             self._buffers[key] = value
         else:
@@ -136,9 +136,20 @@ class Network(nn.Module):
                     value.data = value.data.cpu()
         return self
 
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        super()._load_from_state_dict(state_dict, prefix, *rest)  # pyright: ignore[reportPrivateUsage]
-        unexpected: list[str] = rest[3]
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: Any,
+        unexpected_keys: Any,
+        error_msgs: Any,
+    ) -> None:
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+        unexpected: list[str] = unexpected_keys
         held = {prefix + key for key in (*self._parameters, *self._buffers)}
         unexpected[:] = [key for key in unexpected if key not in held]  # torch takes "a.b" for a submodule
 
@@ -181,7 +192,9 @@ class Network(nn.Module):
         for name in names:
             if not run.taps[name].requires_grad:
                 raise NoGradientPath(f"value {name!r} does not require a gradient; feed inputs that do")
-        found = torch.autograd.grad(of, [run.taps[n] for n in names], retain_graph=True, allow_unused=True)
+        found = list[Tensor | None](
+            torch.autograd.grad(of, [run.taps[n] for n in names], retain_graph=True, allow_unused=True)
+        )
         for name, gradient in zip(names, found, strict=True):
             if gradient is None:
                 raise NoGradientPath(f"the score has no gradient with respect to value {name!r}{where}")
@@ -220,14 +233,15 @@ class Network(nn.Module):
         return Watch(chosen["operator"], chosen["node"], chosen["value"], frozenset(taps))
 
     def _run(self, feeds: Mapping[str, Any], watch: Watch | None) -> tuple[Any, ...]:
-        state = self._state(feeds, watch)
+        state = self.state(feeds, watch)
         if self._segments and torch.is_grad_enabled():
             checkpointing.run_segments(self.block, state, self._segments)
         else:
             run_steps(self.block.steps, state)
         return tuple(None if key is None else state.env[key] for key in self.block.outputs)
 
-    def _state(self, feeds: Mapping[str, Any], watch: Watch | None) -> State:
+    def state(self, feeds: Mapping[str, Any], watch: Watch | None) -> State:
+        """The environment a run starts with: weights and checked inputs."""
         env: dict[str, Any] = self.weights
         if watch is not None:
             for key in watch.values.keys() & env.keys():

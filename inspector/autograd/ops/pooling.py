@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name everybody knows
@@ -79,7 +80,7 @@ def _max_pool(x: Tensor, g: Geometry, indices: bool, storage_order: int) -> Tens
     plain = g.symmetric and all(2 * p <= k for p, k in zip(pads, g.kernel, strict=True)) and _floor_fits(g)
     if not plain:
         work, pads = padded(work, g.begins, g.fill, -math.inf), [0] * rank
-    found = MAX[rank](work, g.kernel, g.strides, pads, g.dilations, False, indices)
+    found: Any = MAX[rank](work, g.kernel, g.strides, pads, g.dilations, False, indices)
     if not indices:
         return found.to(dtype)
     values, places = found

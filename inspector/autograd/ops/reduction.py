@@ -25,7 +25,7 @@ def _total(x: Tensor, dims: tuple[int, ...], keep: bool) -> Tensor:
 
 
 def _mean(x: Tensor, dims: tuple[int, ...], keep: bool) -> Tensor:
-    count = math.prod(x.shape[d] for d in dims)
+    count = math.prod([x.shape[d] for d in dims])
     total = _total(x, dims, keep)
     return total / count if x.dtype.is_floating_point else torch.div(total, count, rounding_mode="trunc")
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from inspector.autograd.registry import operator
 
 __all__: list[str] = []
-
-Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -161,13 +158,13 @@ def _resampled(x: Tensor, plan: dict[int, Axis], sampling: Sampling) -> Tensor:
             continue
         positions = _positions(axis, sampling)
         if sampling.mode == "nearest":
-            chosen = np.clip(_nearest(positions, axis, sampling), 0, axis.size - 1)
-            y = y.index_select(number, torch.from_numpy(chosen).to(y.device))
+            chosen = _nearest(positions, axis, sampling).clamp(0, axis.size - 1).long()
+            y = y.index_select(number, chosen.to(y.device))
         else:
-            matrix = torch.from_numpy(_weights(positions, axis, sampling)).to(y)
-            y = torch.tensordot(matrix, y, dims=([1], [number])).movedim(0, number)
+            matrix = _weights(positions, axis, sampling).to(y)
+            y = (y.movedim(number, -1) @ matrix.mT).movedim(-1, number)
         if cropped:
-            lost = torch.from_numpy((positions < 0) | (positions > axis.size - 1)).to(y.device)
+            lost = ((positions < 0) | (positions > axis.size - 1)).to(y.device)
             lost = lost.reshape(-1, *([1] * (x.ndim - 1 - number)))
             outside = lost if outside is None else outside | lost
     if outside is not None:
@@ -175,9 +172,9 @@ def _resampled(x: Tensor, plan: dict[int, Axis], sampling: Sampling) -> Tensor:
     return y if y.dtype == dtype else y.to(dtype)
 
 
-def _positions(axis: Axis, sampling: Sampling) -> Array:
+def _positions(axis: Axis, sampling: Sampling) -> Tensor:
     """The input coordinate of every output position (the formulas of the Resize specification)."""
-    place = np.arange(axis.out, dtype=np.float64)
+    place = torch.arange(axis.out, dtype=torch.float64)
     length = axis.scale * axis.size
     match sampling.coordinates:
         case "asymmetric":
@@ -201,44 +198,39 @@ def _positions(axis: Axis, sampling: Sampling) -> Array:
             raise NotImplementedError(f"coordinate_transformation_mode {other!r}")
 
 
-def _nearest(
-    positions: Array, axis: Axis, sampling: Sampling
-) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+def _nearest(positions: Tensor, axis: Axis, sampling: Sampling) -> Tensor:
     match sampling.nearest:
         case "round_prefer_floor":
-            chosen = np.ceil(positions - 0.5)
+            return torch.ceil(positions - 0.5)
         case "round_prefer_ceil":
-            chosen = np.floor(positions + 0.5)
+            return torch.floor(positions + 0.5)
         case "ceil":
-            chosen = np.ceil(positions)
+            return torch.ceil(positions)
         case "simple" if axis.scale < 1:
-            chosen = np.ceil(positions)
+            return torch.ceil(positions)
         case "floor" | "simple":
-            chosen = np.floor(positions)
+            return torch.floor(positions)
         case other:
             raise NotImplementedError(f"nearest_mode {other!r}")
-    return chosen.astype(np.int64)
 
 
-def _weights(positions: Array, axis: Axis, sampling: Sampling) -> Array:
+def _weights(positions: Tensor, axis: Axis, sampling: Sampling) -> Tensor:
     squeeze = min(axis.scale, 1.0) if sampling.antialias else 1.0
     cubic = sampling.mode == "cubic"
     reach = math.ceil((2 if cubic else 1) / squeeze) + 1
-    taps = np.floor(positions)[:, None] + np.arange(-reach, reach + 2)[None]
-    distance = np.abs(taps - positions[:, None]) * squeeze
-    weights = _cubic(distance, sampling.cubic_a) if cubic else np.clip(1 - distance, 0, 1)
+    taps = torch.floor(positions)[:, None] + torch.arange(-reach, reach + 2)
+    distance = (taps - positions[:, None]).abs() * squeeze
+    weights = _cubic(distance, sampling.cubic_a) if cubic else (1 - distance).clamp(0, 1)
     if sampling.exclude_outside:
-        weights = np.where((taps < 0) | (taps >= axis.size), 0.0, weights)
+        weights = torch.where((taps < 0) | (taps >= axis.size), 0.0, weights)
     if sampling.antialias or sampling.exclude_outside:
-        weights = weights / weights.sum(1, keepdims=True)
-    matrix = np.zeros((axis.out, axis.size))
-    columns = np.clip(taps, 0, axis.size - 1).astype(np.int64)
-    np.add.at(matrix, (np.arange(axis.out)[:, None], columns), weights)
-    return matrix
+        weights = weights / weights.sum(1, keepdim=True)
+    columns = taps.clamp(0, axis.size - 1).long()
+    return torch.zeros((axis.out, axis.size), dtype=torch.float64).scatter_add(1, columns, weights)
 
 
-def _cubic(distance: Array, a: float) -> Array:
+def _cubic(distance: Tensor, a: float) -> Tensor:
     """Keys' cubic convolution kernel."""
     near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
     far = ((distance - 5) * distance + 8) * distance * a - 4 * a
-    return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
+    return torch.where(distance <= 1, near, torch.where(distance < 2, far, 0.0))

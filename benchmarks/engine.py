@@ -1,0 +1,167 @@
+"""How fast is forward and backward through an imported net, beside the native module and other importers?
+
+    python benchmarks/engine.py [--rounds 5] [--small]
+
+ResNet-50 and a 12-layer transformer encoder at batch 1 and 8, gradient to the input, one thread. The ways are
+run in turn within each round; the table gives the smallest CPU time of each and its ratio to native.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import io
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+import inspector
+from inspector import autograd
+
+Way = Callable[[Tensor], Tensor]
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions around a shortcut (He et al. 2015, figure 5)."""
+
+    def __init__(self, inside: int, width: int, stride: int) -> None:
+        super().__init__()
+        outside = 4 * width
+        self.body = nn.Sequential(
+            *_conv(inside, width, 1, 1),
+            nn.ReLU(),
+            *_conv(width, width, 3, stride),
+            nn.ReLU(),
+            *_conv(width, outside, 1, 1),
+        )
+        same = stride == 1 and inside == outside
+        self.shortcut = nn.Identity() if same else nn.Sequential(*_conv(inside, outside, 1, stride))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, c, h, w) -> (n, 4 * width, h / stride, w / stride)."""
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def _conv(inside: int, outside: int, kernel: int, stride: int) -> list[nn.Module]:
+    norm = nn.BatchNorm2d(outside)
+    norm.running_mean, norm.running_var = torch.randn(outside) * 0.1, torch.rand(outside) + 0.5
+    return [nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False), norm]
+
+
+def resnet50() -> nn.Module:
+    layers: list[nn.Module] = [*_conv(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    inside = 64
+    for width, count, stride in ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2)):
+        for index in range(count):
+            layers.append(Bottleneck(inside, width, stride if index == 0 else 1))
+            inside = 4 * width
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inside, 1000)).eval()
+
+
+def transformer() -> nn.Module:
+    layer = nn.TransformerEncoderLayer(384, 6, 1536, 0.0, "gelu", batch_first=True, norm_first=True)
+    return nn.TransformerEncoder(layer, 12, enable_nested_tensor=False).eval()
+
+
+def exported(module: nn.Module, x: Tensor) -> onnx.ModelProto:
+    file = io.BytesIO()
+    torch.backends.mha.set_fastpath_enabled(False)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            (x,),
+            file,
+            dynamo=False,
+            opset_version=17,
+            do_constant_folding=False,
+            training=torch.onnx.TrainingMode.PRESERVE,
+        )
+    return onnx.load_from_string(file.getvalue())
+
+
+def ways(module: nn.Module, model: onnx.ModelProto, x: Tensor) -> dict[str, Way | str]:
+    exact, fast = inspector.to_torch(model), inspector.to_torch(model, mode="fast")
+    emitted = autograd.to_fx(exact, [x])
+    emitted_fast = autograd.to_fx(fast, [x])
+    found: dict[str, Way | str] = {
+        "native": module,
+        "exact": lambda v: exact(v)[0],
+        "fast": lambda v: fast(v)[0],
+        "fx of exact": lambda v: emitted(v)[0],
+        "fx of fast": lambda v: emitted_fast(
+            v.contiguous(memory_format=torch.channels_last) if v.ndim == 4 else v
+        )[0],
+    }
+    for name, attribute in (
+        ("onnx2torch", "convert"),
+        ("onnx2pytorch", "ConvertModel"),
+        ("onnx2fx", "convert"),
+    ):
+        found[name] = _rival(name, attribute, model)
+    return found
+
+
+def _rival(name: str, attribute: str, model: onnx.ModelProto) -> Way | str:
+    if importlib.util.find_spec(name) is None:
+        return "not installed"
+    try:
+        net: Any = getattr(importlib.import_module(name), attribute)(model)
+    except (RuntimeError, NotImplementedError, KeyError, TypeError, ValueError) as error:
+        return f"does not load it: {str(error)[:60]}"
+    return lambda v: _first(net(v))
+
+
+def _first(value: Any) -> Tensor:
+    return value[0] if isinstance(value, tuple | list) else value
+
+
+def timed(way: Way, x: Tensor) -> float:
+    x = x.clone().requires_grad_()
+    start = time.process_time()
+    torch.autograd.grad(way(x).sum(), x)
+    return 1000 * (time.process_time() - start)
+
+
+def compare(title: str, module: nn.Module, x: Tensor, rounds: int) -> None:
+    found = ways(module, exported(module, x), x)
+    best: dict[str, float] = {}
+    for turn in range(rounds + 1):
+        for name, way in found.items():
+            if not isinstance(way, str):
+                spent = timed(way, x)
+                if turn:  # the first round warms up
+                    best[name] = min(best.get(name, spent), spent)
+    print(f"\n{title}: CPU ms, forward + backward to the input, smallest of {rounds}")
+    for name, way in found.items():
+        if isinstance(way, str):
+            print(f"  {name:14}{way}")
+        else:
+            print(f"  {name:14}{best[name]:9.1f}  {best[name] / best['native']:.3f} of native")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--small", action="store_true", help="64 px and 16 tokens, batch 1: a check that it runs"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    pixels, tokens = (64, 16) if options.small else (224, 128)
+    for batch in (1,) if options.small else (1, 8):
+        compare(
+            f"ResNet-50, batch {batch}", resnet50(), torch.randn(batch, 3, pixels, pixels), options.rounds
+        )
+        compare(f"transformer, batch {batch}", transformer(), torch.randn(batch, tokens, 384), options.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Does every value of a real model agree with ONNX Runtime, and its gradient with the original module?"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torch._dynamo
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+import inspector
+from inspector import autograd
+from inspector.autograd import Network
+
+RELATIVE = 1e-5
+FAR = 1e-4
+"""Allowed where cancellation eats digits, or where ONNX Runtime approximates (its Sigmoid) and we do not."""
+FILES = {
+    "basic_pitch/nmp.onnx": {},
+    "imagenet_squeezenet1_1/squeezenet1_1_imagenet_op13_ts.onnx": {},
+    "imagenet_squeezenet1_1/squeezenet1_1_imagenet_op18.onnx": {},
+    "mtcnn/onnx/onet.onnx": {0: 1},
+    "mtcnn/onnx/pnet.onnx": {0: 1, 1: 40, 2: 40},
+    "mtcnn/onnx/rnet.onnx": {0: 1},
+    "onnx_misc/ch_ppocr_mobile_v2.0_cls_infer.onnx": {0: 1, 2: 48, 3: 192},
+    "silero_vad/silero_vad.onnx": {0: 1, 1: 512},
+    "silero_vad/silero_vad_16k_op15.onnx": {0: 1, 1: 512},
+}
+"""Every ONNX file of the shared models, with the lengths of its free axes."""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_every_shared_onnx_file_is_listed(shared_models: Path) -> None:
+    assert {str(p.relative_to(shared_models)) for p in shared_models.rglob("*.onnx")} == set(FILES)
+
+
+@pytest.mark.parametrize("name", list(FILES))
+def test_every_value_agrees_with_onnx_runtime(shared_models: Path, name: str) -> None:
+    model = onnx.load(shared_models / name)
+    net = inspector.to_torch(model)
+    agreement = net.verify(model, _inputs(net, model, FILES[name]))
+    assert len(agreement.values) >= len(model.graph.node) * 0.4
+    assert agreement.spread > 1e-3
+    precise = inspector.to_torch(model).double()
+    far = [v for v in agreement.values if not v.shapes_agree or v.relative > RELATIVE]
+    # there float32 itself must be as far from float64, or ours must be nearer to float64 than the difference
+    taps = [v.name for v in far]
+    inputs = _inputs(net, model, FILES[name])
+    with torch.no_grad():
+        ours = net.run(inputs, taps=taps).taps
+        exact = precise.run(inputs, taps=taps).taps
+    for value in far:
+        assert value.shapes_agree, value
+        error = float((ours[value.name].double() - exact[value.name]).abs().max())
+        scale = float(exact[value.name].abs().max())
+        assert value.relative < FAR, value
+        assert value.absolute <= 8 * error or error <= RELATIVE / 10 * scale, (value, error)
+
+
+def _inputs(net: Network, model: onnx.ModelProto, lengths: dict[int, int]) -> list[Tensor]:
+    rng = np.random.default_rng(0)
+    declared = {value.name: value.type.tensor_type for value in model.graph.input}
+    found: list[Tensor] = []
+    for position, name in enumerate(net.input_names):
+        kind = declared[name]
+        shape = [
+            d.dim_value if d.dim_value > 0 else (lengths.get(axis, 1) if position == 0 else 1)
+            for axis, d in enumerate(kind.shape.dim)
+        ]
+        if kind.elem_type == onnx.TensorProto.FLOAT:
+            found.append(torch.from_numpy(rng.standard_normal(shape).astype(np.float32)))
+        else:
+            found.append(torch.full(shape, 16000))
+    return found
+
+
+LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.stem for path in LIGHT.glob("*.onnx")))
+def test_every_value_of_a_light_model_agrees(name: str) -> None:
+    """Their weights are constant fills, so they are made random: each node is compared, not the answer."""
+    model = onnx.load(LIGHT / f"{name}.onnx")
+    _randomise(model)
+    net = inspector.to_torch(model)
+    agreement = net.verify(model, _inputs(net, model, {}))
+    scores = [v.name for v in agreement.values if v.operator in ("Conv", "Gemm")][-1]
+    x, y = (net.run([f * _inputs(net, model, {})[0]], taps=[scores]).taps[scores] for f in (1.0, 0.5))
+    assert float((x - y).abs().max() / x.abs().max()) > 1e-2, "the scores do not depend on the input"
+    assert agreement.worst.relative < 5 * RELATIVE
+
+
+def _randomise(model: onnx.ModelProto) -> None:
+    """Weights that come from ConstantOfShape become random initializers of the same shape."""
+    rng = np.random.default_rng(0)
+    held = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    nodes = [node for node in model.graph.node if node.op_type == "ConstantOfShape"]
+    shapes = {n.output[0]: held[n.input[0]] for n in nodes if n.input[0] in held}
+    norms = [node for node in model.graph.node if node.op_type == "BatchNormalization"]
+    scales = {name for node in norms for name in (node.input[1], node.input[4])}
+    products = {name for node in model.graph.node if node.op_type == "Mul" for name in node.input}
+    for node in model.graph.node:
+        if node.op_type in ("Unsqueeze", "Reshape") and node.output[0] in products:
+            products.add(node.input[0])
+    scales |= products
+    for node in nodes:
+        if node.output[0] in shapes:
+            shape = tuple(shapes[node.output[0]].tolist())
+            fan = max(int(np.prod(shape[1:])), 1)
+            value = rng.standard_normal(shape) * (np.sqrt(2 / fan) if len(shape) > 1 else 0.05)
+            value = 1 + value if node.output[0] in scales else value
+            model.graph.initializer.append(numpy_helper.from_array(value.astype(np.float32), node.output[0]))
+            model.graph.node.remove(node)
+
+
+class Residual(nn.Module):
+    """Convolutions, BatchNorm with random statistics, a shortcut, pooling and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1, bias=False)
+        self.norm, self.norm2 = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+        self.conv = nn.Conv2d(8, 8, 3, 1, 2, 2, groups=2)
+        self.pool = nn.MaxPool2d(3, 2, 1, ceil_mode=True)
+        self.head = nn.Linear(8, 5)
+        for norm in (self.norm, self.norm2):
+            norm.running_mean = torch.randn(8) * 0.3
+            norm.running_var = torch.rand(8) + 0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(torch.relu(self.norm(self.stem(x))))
+        x = torch.nn.functional.hardswish(x + self.norm2(self.conv(x)))
+        return self.head(torch.nn.functional.interpolate(x, scale_factor=2.0, mode="bilinear").mean((2, 3)))
+
+
+class Encoder(nn.Module):
+    """Two transformer layers over vectors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(16, 4, 32, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).mean(1)
+
+
+class Recurrent(nn.Module):
+    """A bidirectional LSTM and a GRU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(6, 5, 1, batch_first=True, bidirectional=True)
+        self.gru = nn.GRU(10, 7, 1, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gru(self.lstm(x)[0])[0][:, -1]
+
+
+class Decoder(nn.Module):
+    """Transposed convolutions, group and instance normalisation, PReLU, and indexing backwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(4, 6, 3, 2, 1, 1)
+        self.group, self.instance = nn.GroupNorm(3, 6), nn.InstanceNorm2d(6, affine=True)
+        self.slope = nn.PReLU(6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.slope(self.group(self.up(x)))
+        return torch.softmax(self.instance(x).flip(3)[:, :, 1:-1, ::2], 1)
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "residual": (Residual, (2, 3, 17, 17)),
+    "encoder": (Encoder, (2, 5, 16)),
+    "recurrent": (Recurrent, (2, 4, 6)),
+    "decoder": (Decoder, (2, 4, 5, 5)),
+}
+
+
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+@pytest.mark.parametrize("name", list(CASES))
+def test_the_input_gradient_is_that_of_the_original_module(name: str, mode: Any) -> None:
+    torch.manual_seed(1)
+    make, shape = CASES[name]
+    module = make().double().eval()
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    net = inspector.to_torch(_exported(module, x), mode=mode).double()
+    y = module(x)
+    (z,) = net(x)
+    direction = torch.randn_like(y)
+    (expected,) = torch.autograd.grad((y * direction).sum(), x)
+    (got,) = torch.autograd.grad((z * direction).sum(), x)
+    assert float((y - z).abs().max()) <= 1e-10 * float(y.abs().max()) + 1e-12
+    assert expected.abs().max() > 1e-4
+    assert float((got - expected).abs().max()) <= 1e-10
+
+
+@pytest.mark.parametrize("name", ["residual", "encoder", "decoder"])
+def test_the_fx_form_is_one_graph_for_torch_compile(name: str) -> None:
+    torch.manual_seed(1)
+    make, shape = CASES[name]
+    x = torch.randn(shape, requires_grad=True)
+    net = inspector.to_torch(_exported(make().eval(), x))
+    module = autograd.to_fx(net, [x.detach()])
+    (gradient,) = torch.autograd.grad(module(x)[0].sum(), x)
+    assert torch.allclose(gradient, torch.autograd.grad(net(x)[0].sum(), x)[0], atol=1e-6)
+    assert any(node.meta.get("onnx") in net.node_names for node in module.graph.nodes)
+    explained = torch._dynamo.explain(module)(x)
+    assert (explained.graph_count, explained.graph_break_count) == (1, 0)
+
+
+def _exported(module: nn.Module, x: Tensor) -> onnx.ModelProto:
+    file = io.BytesIO()
+    torch.backends.mha.set_fastpath_enabled(False)  # its fused kernel has no ONNX form
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (x.detach(),), file, dynamo=False, opset_version=17, do_constant_folding=False
+        )
+    return onnx.load_from_string(file.getvalue())
