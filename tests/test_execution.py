@@ -189,3 +189,28 @@ def test_values_stay_on_the_gpu(classifier: inspector.Model) -> None:
     got = capture(classifier, random_feeds(classifier), device="cuda")
     assert got.torch("relu").is_cuda
     assert got.statistics["relu"].minimum == 0
+
+
+def test_commands_want_an_input(fixtures: Path) -> None:
+    for ask in (inspector.predict, inspector.features):
+        with pytest.raises(inspector.InspectorError, match="--input"):
+            ask(fixtures / "squeezenet1_1.onnx")
+    assert inspector.profile(fixtures / "squeezenet1_1.onnx", runs=1).overlay
+
+
+def test_attention_is_drawn_by_head() -> None:
+    """softmax(q kᵀ) v with four heads: the weights are drawn as one matrix a head."""
+    nodes = [
+        helper.make_node("MatMul", ["q", "k"], ["scores"], name="scores"),
+        helper.make_node("Softmax", ["scores"], ["weights"], name="weights", axis=-1),
+        helper.make_node("MatMul", ["weights", "v"], ["mixed"], name="mixed"),
+    ]
+    shapes = {"q": [1, 4, 9, 8], "k": [1, 4, 8, 9], "v": [1, 4, 9, 8]}
+    taken = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
+    given = [helper.make_tensor_value_info("mixed", TensorProto.FLOAT, [1, 4, 9, 8])]
+    proto = helper.make_model(helper.make_graph(nodes, "g", taken, given), ir_version=8)
+    proto.opset_import[0].version = 17
+    model = inspector.open_model(proto)
+    assert axes_of_value(model, "weights", (1, 4, 9, 9)) == "n heads q k"
+    found = inspector.features(model, "random", values=["weights"])
+    assert "heads" in found.figures()["weights maps"].caption

@@ -16,6 +16,7 @@ from inspector.actions.feature_folder import file_stem, replacing, write_index, 
 from inspector.actions.parameters import Flag, OutputFolder
 from inspector.actions.registry import action
 from inspector.actions.value_pictures import input_pictures, output_bars, value_pictures
+from inspector.errors import MissingOption
 from inspector.progress import track
 
 if TYPE_CHECKING:
@@ -128,7 +129,9 @@ def features(
         format: Picture format.
         seed: Seed of random inputs.
     """
-    inputs = execution.read_inputs(model, input or ["random"], preprocess=preprocess, seed=seed)
+    if input is None:
+        raise MissingOption(f"{model.name} needs an input: --input cat.png, name=path, or random.")
+    inputs = execution.read_inputs(model, input, preprocess=preprocess, seed=seed)
     wanted = [*_listed(values), *_listed(layer)] or "all"
     limit = None if budget is None else budget * 1_000_000
     prepared = execution.prepare(

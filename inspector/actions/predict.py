@@ -13,6 +13,7 @@ from rich.table import Table
 from inspector import execution
 from inspector.actions.registry import action
 from inspector.actions.value_pictures import output_bars
+from inspector.errors import MissingOption
 
 if TYPE_CHECKING:
     from inspector.execution import Prediction
@@ -101,6 +102,8 @@ def predict(
         device: Where to run; auto takes CUDA where it works.
         seed: Seed of random inputs.
     """
+    if input is None:
+        raise MissingOption(f"{model.name} needs an input: --input cat.png, name=path, or random.")
     named = execution.read_labels(labels) if isinstance(labels, (str, Path)) else tuple(labels or ())
     prediction = execution.predict(
         model, input, preprocess=preprocess, labels=named, top=top, device=device, seed=seed

@@ -102,7 +102,9 @@ def profile(
         threads: Threads within an operator; 0 leaves it to ONNX Runtime.
         seed: Seed of random inputs.
     """
-    inputs = execution.read_inputs(model, input or ["random"], preprocess=preprocess, seed=seed)
+    inputs = execution.read_inputs(
+        model, ["random"] if input is None else input, preprocess=preprocess, seed=seed
+    )
     found = execution.profile(model, inputs.feeds, device=device, mode=mode, runs=runs, threads=threads)
     return Timing(model.name, found, (*inputs.describe(), *found.notes))
 
