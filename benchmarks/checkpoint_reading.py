@@ -17,11 +17,13 @@ import torch
 
 READERS = {
     "stub reader, list tensors": (
-        "from converters.torch_file import read_torch_file\nrun = lambda p: read_torch_file(Path(p)).tensors"
+        "import converters.torch_file as t\nrun = lambda p: t.read_torch_file(Path(p))"  # nothing is loaded
     ),
-    "stub reader, ONNX in place": "from converters.conversion import to_onnx\nrun = lambda p: to_onnx(p)",
+    "stub reader, ONNX in place": "from converters.conversion import to_onnx\nrun = to_onnx",
     "torch.load(weights_only)": "import torch\nrun = lambda p: torch.load(p, weights_only=True)",
-    "torch.load(weights_only, mmap)": "import torch\nrun = lambda p: torch.load(p, weights_only=True, mmap=True)",
+    "torch.load(weights_only, mmap)": (
+        "import torch\nrun = lambda p: torch.load(p, weights_only=True, mmap=True)"
+    ),
 }
 HARNESS = """
 import time
@@ -41,7 +43,7 @@ print(json.dumps([loaded - start, first - loaded, min(times), peak / 1024]))
 
 
 def measure(path: Path, setup: str, runs: int = 3) -> list[float]:
-    """Seconds to import, of the first and of the best later call, and peak MiB: medians of fresh processes."""
+    """Medians over fresh processes: seconds to import, of the first and best later call; peak MiB."""
     rows: list[list[float]] = []
     for _ in range(runs):
         command = [sys.executable, "-c", HARNESS.format(setup=setup), str(path)]

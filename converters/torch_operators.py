@@ -34,6 +34,7 @@ _ATEN = _words(
     _make_per_channel_quantized_tensor _make_per_tensor_quantized_tensor _masked_softmax
     _mixed_dtypes_linear _native_batch_norm_legit _native_batch_norm_legit_functional
     _native_batch_norm_legit_no_training _native_multi_head_attention _ncf_unsqueeze _ncf_view
+    _nested_from_padded _nested_tensor_from_mask _nested_tensor_from_mask_left_aligned
     _nnpack_spatial_convolution _no_grad_embedding_renorm_ _no_grad_fill_ _no_grad_normal_ _no_grad_uniform_
     _no_grad_zero_ _pack_padded_sequence _pack_sequence _pad_circular _pad_packed_sequence
     _padded_dense_to_jagged_forward _pdist_forward _prelu_kernel _remove_batch_dim _reshape_from_tensor
@@ -167,8 +168,8 @@ _ATEN = _words(
     unique_consecutive unique_dim unique_dim_consecutive unsafe_chunk unsafe_split unsafe_split_with_sizes
     unsqueeze unsqueeze_ update upper upsample_bicubic2d upsample_bilinear2d upsample_linear1d
     upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_trilinear3d values vander var var_mean
-    vdot view view_as view_as_complex view_as_real vsplit vstack wait where xlogy xlogy_ zero zero_ zeros
-    zeros_like zfill
+    vdot view view_as view_as_complex view_as_real vsplit vstack wait warn where xlogy xlogy_ zero zero_
+    zeros zeros_like zfill
     """
 )
 
@@ -223,7 +224,7 @@ _DENIED = _words(
 _HARMFUL = _words(
     """
     _debug_has_internal_overlap _print data_ptr from_file get_gradients initial_seed record_stream save
-    set_data warn
+    set_data
     """
 )
 
@@ -247,9 +248,7 @@ def operator_problem(name: str) -> str:
     }.get(namespace)
     if allowed is not None:
         return (
-            ""
-            if operator in allowed
-            else f"calls {namespace}::{operator}, which is not on the list of harmless operators"
+            "" if operator in allowed else f"calls {namespace}::{operator}, which is not known to be harmless"
         )
     if namespace in ("quantized", "prims", "quantized_decomposed", "sparse") and operator not in _DENIED:
         return "" if operator.isidentifier() else f"calls {name[:80]!r}, which is no operator name"

@@ -12,7 +12,6 @@ import onnx
 from converters.exported_program import (
     Program,
     element_of_code,
-    nodes,
     program_inputs,
     read_program,
     sizes_of,
@@ -96,8 +95,8 @@ def read_exported_program(path: Path, notes: Sequence[str] = ()) -> Conversion:
     for name, dtype, shape in program_inputs(program):
         graph.input.append(_value(name, dtype, shape))
     model = next(iter(program.models.values()))
-    for node in nodes({"graph_module": {"graph": _top(program)}}):
-        made = _node(node, names)
+    for node in program.graph.get("nodes") or ():
+        made = _node(node, names) if isinstance(node, dict) else None
         if made is not None:
             graph.node.append(made)
     for name in _outputs(program):
@@ -105,10 +104,6 @@ def read_exported_program(path: Path, notes: Sequence[str] = ()) -> Conversion:
     version = str(model.get("torch_version", ""))
     origin = Origin("exported-program", "torch", version, "", path.name)
     return _finish(path, graph, weights, origin, [PROGRAM_NOTE, *notes])
-
-
-def _top(program: Program) -> dict[str, Any]:
-    return {"nodes": program.graph.get("nodes")}
 
 
 def _source_names(program: Program) -> dict[str, str]:
@@ -157,7 +152,7 @@ def _is_plain(arg: object) -> bool:
 
 
 def _names(rows: object) -> list[str]:
-    """Every `{"as_tensor": {"name": …}}` and its like below, in order."""
+    """The values that arguments or results name, in order; nested graphs are not entered."""
     found: list[str] = []
     pending = [rows]
     while pending:
@@ -165,13 +160,22 @@ def _names(rows: object) -> list[str]:
         if isinstance(item, list):
             pending.extend(reversed(item))
         elif isinstance(item, dict):
-            for key, value in reversed(list(item.items())):
-                if key in ("as_tensor", "as_name") or key.startswith(("as_sym", "as_optional")):
-                    name = value.get("name") if isinstance(value, dict) else value
-                    found += [name] if isinstance(name, str) else []
-                if isinstance(value, (dict, list)):
+            for key, value in item.items():
+                if key in _NAMING:
+                    held = value if isinstance(value, list) else [value]
+                    names = [
+                        row.get("name", row.get("as_name")) if isinstance(row, dict) else row for row in held
+                    ]
+                    found += [name for name in names if isinstance(name, str)]
+                if isinstance(value, (dict, list)) and key not in ("as_graph", "as_tensors"):
                     pending.append(value)
     return list(dict.fromkeys(found))
+
+
+_NAMING = (
+    "as_tensor", "as_tensors", "as_name", "as_sym_int", "as_sym_ints", "as_sym_float", "as_sym_floats",
+    "as_sym_bool", "as_sym_bools",
+)  # fmt: skip
 
 
 def _scope(node: Mapping[str, Any]) -> tuple[str, str]:
