@@ -55,7 +55,7 @@ def formats_page() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {"commands.md": commands_page, "formats.md": formats_page}
-TABLES: dict[str, str] = {}
+TABLES: dict[str, str] = {"operators.md": "inspector.autograd:operator_table_markdown"}
 """Further pages by the function that makes them, as `module:function`."""
 
 

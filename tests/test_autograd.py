@@ -215,6 +215,14 @@ def test_double_computes_everything_in_float64() -> None:
     assert torch.allclose(y, torch.full((3,), float(np.float32(0.1)) / 3, dtype=torch.float64), rtol=1e-15)
 
 
+def test_a_half_precision_model_doubles_too() -> None:
+    body = "g (float16[3] x) => (float16[3] y) { h = Cast<to = 1>(x) k = Cast<to = 10>(h) y = Add(k, x) }"
+    net = inspector.to_torch(model(body))
+    assert net(torch.ones(3, dtype=torch.float16))[0].dtype == torch.float16
+    (y,) = net.double()(torch.full((3,), 1 / 3, dtype=torch.float64))
+    assert y.tolist() == [2 / 3] * 3
+
+
 def test_shape_errors_name_the_node_and_the_shapes_once(chain: ModelProto) -> None:
     chain.graph.node[0].name = "projection"
     chain.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 5

@@ -266,7 +266,9 @@ class Network(nn.Module):
         if not isinstance(value, Tensor) or declared is None or not declared.HasField("tensor_type"):
             return value
         kind = declared.tensor_type.elem_type
-        wanted = self.dtype if kind == TensorProto.FLOAT else narrow.TORCH_TYPES.get(kind, value.dtype)
+        short = (TensorProto.FLOAT16, TensorProto.BFLOAT16) if self.dtype == torch.float64 else ()
+        own = kind == TensorProto.FLOAT or kind in short
+        wanted = self.dtype if own else narrow.TORCH_TYPES.get(kind, value.dtype)
         if value.dtype != wanted:
             if not (value.dtype.is_floating_point and wanted.is_floating_point):
                 raise BadInput(f"input {name!r}: expected {wanted}, got {describe(value)}")

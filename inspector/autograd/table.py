@@ -51,7 +51,8 @@ def operator_table_markdown() -> str:
     """The table as a page: a section a domain, operators by family."""
     rows = operator_table()
     totals = Counter(row.state for row in rows)
-    lines = [", ".join(f"{count} {state}" for state, count in totals.most_common()) + ".", ""]
+    counted = ", ".join(f"{count} {state}" for state, count in totals.most_common())
+    lines = ["# Operators", "", f"What the differentiable engine knows: {counted}.", ""]
     for domain in sorted({row.domain for row in rows}):
         mine = [row for row in rows if row.domain == domain]
         lines += [

@@ -32,6 +32,7 @@ def verdicts() -> Iterable[tuple[Case, Verdict]]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_every_gradient_agrees_with_differences() -> None:
     found = list(verdicts())
     bad = [(case, v) for case, v in found if v.kind in ("missing", "wrong", "nan", "crash")]
