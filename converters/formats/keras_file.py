@@ -1,10 +1,10 @@
-"""How do Keras files become ONNX? `.keras`, whole-model `.h5`, `config.json` with weights, and live models."""
+"""How do Keras files become ONNX? `.keras`, whole-model `.h5`, a configuration with weights, live models."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def convert_keras(source: Path, options: Options) -> Conversion:
 
 
 @contextmanager
-def _weights_inside(zipped: Any, source: Path) -> Iterator[Branch]:
+def _weights_inside(zipped: Any, source: Path) -> Generator[Branch]:
     name = next((n for n in _WEIGHT_NAMES if n in zipped.namelist()), None)
     if name is None:
         raise BadFile(

@@ -1,4 +1,4 @@
-"""How do Keras' attention layers become ONNX? Projections, scores, mask, softmax and combination, each visible."""
+"""How do Keras' attention layers become ONNX? Projections, scores, mask, softmax, each visible."""
 
 from __future__ import annotations
 
@@ -198,9 +198,7 @@ def _repeat(call: Call, x: Value, times: int) -> Value:
     """Each head `times` times in a row."""
     if times == 1:
         return x
-    heads = (x.shape or ())[2]
-    call.need(isinstance(heads, int), "its number of heads is not known")
-    assert isinstance(heads, int)
+    heads = call.size(Tensor(x), 2)
     order = np.repeat(np.arange(heads), times)
     return call.g.op("Gather", x, call.g.const(order, "int64"), axis=2)
 
@@ -242,7 +240,7 @@ def _tanh_sum(call: Call, q: Value, k: Value, inner: Value | None, outer: Value 
 
 def _additive(call: Call, score: Any) -> Any:
     g = call.g
-    tensors = list(call.args[0])
+    tensors: list[Tensor] = call.tensors
     query, value = (call.plain(t) for t in tensors[:2])
     key = call.plain(tensors[2]) if len(tensors) > 2 else value
     given = call.kwargs.get("mask")

@@ -1,4 +1,4 @@
-"""How do Keras' normalisations become ONNX? Statistics and scales stay separate initializers; nothing is folded."""
+"""How do Keras' normalisations become ONNX? Statistics and scales stay separate; nothing is folded."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def option(
         return args[index]
     if name in kwargs:
         return kwargs[name]
-    value = call.config.get(name)
+    value: Any = call.config.get(name)
     return default if value is None else value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,7 @@ def split(call: Call, x: Tensor, *args: Any, **kwargs: Any) -> list[Tensor]:
         parts = g.ops("Split", x.value, outputs=where, axis=x.axis(axis), num_outputs=where)
     else:
         edges = [0, *where, call.size(x, axis)]
-        sizes = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+        sizes = [b - a for a, b in pairwise(edges)]
         parts = g.ops("Split", x.value, g.ints(*sizes), outputs=len(sizes), axis=x.axis(axis))
     return [x.like(p) for p in parts]
 
@@ -219,8 +220,10 @@ def roll(call: Call, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 @operation("Repeat")
 def repeat(call: Call, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """Gather with repeated positions."""
-    repeats, axis = (option(call, args, kwargs, i, n, None) for i, n in enumerate(("repeats", "axis")))
+    repeats: Any = option(call, args, kwargs, 0, "repeats", None)
+    axis: Any = option(call, args, kwargs, 1, "axis", None)
     call.need(isinstance(repeats, int) and axis is not None, "it repeats unevenly or the flattened tensor")
+    axis = axis or 0
     order = np.repeat(np.arange(call.size(x, axis)), repeats)
     return x.like(call.g.op("Gather", x.value, call.g.const(order, "int64"), axis=x.axis(axis)))
 
@@ -296,8 +299,9 @@ def _sliced(call: Call, value: Value, part: slice, axis: int) -> Value:
 @operation("Take")
 def take(call: Call, x: Any, indices: Any, *args: Any, **kwargs: Any) -> Tensor:
     """Gather."""
-    axis = option(call, args, kwargs, 0, "axis", None)
+    axis: Any = option(call, args, kwargs, 0, "axis", None)
     call.need(isinstance(x, Tensor) and axis is not None, "it takes from the flattened tensor")
+    axis = axis or 0
     if isinstance(indices, Tensor):
         chosen = call.cast(call.plain(indices), "int64")
     else:
@@ -308,7 +312,7 @@ def take(call: Call, x: Any, indices: Any, *args: Any, **kwargs: Any) -> Tensor:
 @operation("TakeAlongAxis")
 def take_along(call: Call, x: Tensor, indices: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """GatherElements."""
-    axis = option(call, args, kwargs, 0, "axis", None)
+    axis: Any = option(call, args, kwargs, 0, "axis", None)
     call.need(axis is not None, "it takes from the flattened tensor")
     chosen = call.cast(call.plain(indices), "int64")
     return Tensor(call.g.op("GatherElements", call.plain(x), chosen, axis=int(axis)))
@@ -326,7 +330,7 @@ def one_hot(call: Call, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 
 @operation("Matmul")
-def matmul(call: Call, x1: Tensor, x2: Tensor) -> Tensor:
+def matmul(call: Call, x1: Any, x2: Any) -> Tensor:
     """MatMul."""
     first, second = (Tensor(call.plain(t)) if isinstance(t, Tensor) else t for t in (x1, x2))
     (a, b), _ = as_tensors(call, first, second)

@@ -22,6 +22,10 @@ def pool_window(
     attributes: dict[str, Any] = {"kernel_shape": list(window), "strides": list(strides)}
     if padding == "same":
         attributes |= _same(x.shape or (), window, strides)
+    elif kind == "MaxPool":
+        # Said aloud, because ONNX Runtime 1.31 merges a Pad of zeros into a MaxPool without `auto_pad`,
+        # whose own padding is minus infinity.
+        attributes["auto_pad"] = "VALID"
     return call.g.op(kind, x, **attributes)
 
 

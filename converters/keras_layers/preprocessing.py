@@ -1,4 +1,4 @@
-"""How do Keras' preprocessing layers become ONNX? Arithmetic is translated, augmentation does nothing, look-ups stay opaque."""
+"""How do Keras' preprocessing layers become ONNX? Arithmetic runs, augmentation does nothing."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def center_crop(call: Call) -> Tensor:
 
 @layer("AutoContrast")
 def auto_contrast(call: Call) -> Tensor:
-    """Each channel stretched from its smallest to its largest value; flat ones stay (acts at inference, too)."""
+    """Each channel stretched from its smallest to its largest value; flat ones stay."""
     low, high = (float(v) for v in call.get("value_range", (0, 255)))
     x, g = call.x, call.g
     call.need(x.rank == 4 and x.value.is_float, "it needs a batch of floating-point images")

@@ -29,7 +29,7 @@ def quantised(call: Call) -> Any:
 
 
 def _dense(call: Call) -> Tensor:
-    """Inputs scaled to -127 … 127 by their largest value along the last axis (Keras' abs-max), then MatMulInteger."""
+    """Inputs scaled to -127 … 127 by their largest value along the last axis, then MatMulInteger."""
     names = ["kernel", *(["bias"] if call.config.get("use_bias", True) else []), "kernel_scale"]
     own = call.own(*names)
     g, x = call.g, call.plain(call.x)

@@ -1,4 +1,4 @@
-"""How do Keras' recurrent layers become ONNX? LSTM, GRU and RNN operators where they fit, else a Scan over the cell."""
+"""How do Keras' recurrent layers become ONNX? LSTM, GRU and RNN where they fit, else a Scan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from converters.keras_translation.call import Call, flatten
 from converters.keras_translation.config import LayerSpec, parse_layer
 from converters.keras_translation.tensor import Dim, Tensor, Value
 from converters.keras_translation.variables import Branch, Variable
-from converters.provenance import Source
+from converters.provenance import Source, Step
 
 __all__: list[str] = []
 
@@ -47,8 +47,8 @@ class _Run:
 
 def _run_of(call: Call) -> _Run:
     given = call.kwargs.get("initial_state", call.args[1] if len(call.args) > 1 else None)
-    first = call.args[0]
-    extra = list(first[1:]) if isinstance(first, (list, tuple)) else []
+    first = call.first_argument
+    extra: list[Any] = list(first)[1:] if isinstance(first, (list, tuple)) else []
     return _Run(
         bool(call.get("go_backwards", False)),
         bool(call.get("return_sequences", False)),
@@ -61,10 +61,11 @@ def _run_of(call: Call) -> _Run:
 
 
 def _sequence(call: Call) -> Tensor:
-    first = call.args[0]
+    first = call.first_argument
     if isinstance(first, (list, tuple)):
-        first = first[0]
+        first = next(iter(first), None)
     call.need(isinstance(first, Tensor), "its input is no tensor")
+    assert isinstance(first, Tensor)
     return first
 
 
@@ -135,7 +136,7 @@ def _pack(call: Call, name: str, variable: Variable, cell_class: str) -> Value:
     """(in, gates · units) becomes (1, gates · units, in)."""
     count, order, back = _GATES[cell_class]
     array = variable.read().transpose()
-    steps: list[list[Any]] = [["reshape", list(array.shape)]]
+    steps: list[Step] = [["reshape", list(array.shape)]]
     if order is not None and back is not None:
         array = _blocks(array, count, order)
         steps.append(["blocks", 0, back])
@@ -160,7 +161,7 @@ def _pack_bias(call: Call, variable: Variable, cell_class: str) -> Value:
             path, array.reshape(1, -1), {variable: Source(path, [["reshape", list(array.shape)]])}
         )
         return call.computed(packed)
-    steps: list[list[Any]] = [["slice", 1, 0, array.size], ["reshape", [array.size]]]
+    steps: list[Step] = [["slice", 1, 0, array.size], ["reshape", [array.size]]]
     if order is not None and back is not None:
         array = _blocks(array, count, order)
         steps.append(["blocks", 0, back])
@@ -213,7 +214,7 @@ def rnn(call: Call) -> Any:
 
 def _scan(call: Call, run: _Run, cell: Cell) -> Any:
     """Steps over (time, batch, …); masked steps keep the states and repeat (or zero) the output."""
-    g, x = call.g, call.plain(_sequence(call))
+    x = call.plain(_sequence(call))
     scanned = call.transpose(x, [1, 0, *range(2, x.rank)])
     return _scan_first(call, run, cell, scanned, lambda v: v)
 

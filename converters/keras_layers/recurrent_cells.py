@@ -21,7 +21,7 @@ Step = Callable[[Builder, Value, Sequence[Value]], tuple[Value, list[Value]]]
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A step `(graph, input, states) -> (output, new states)` and the shapes of states and output without batch."""
+    """A step `(graph, input, states) -> (output, new states)`; shapes are without batch."""
 
     step: Step
     states: tuple[tuple[int, ...], ...]
@@ -111,6 +111,7 @@ def _gru(call: Call) -> Cell:
         if bias is not None and after:
             outer, inner = (g.op("Gather", bias, g.const(i, "int64"), axis=0) for i in (0, 1))
         xs = g.ops("Split", _plus(g, g.op("MatMul", x, kernel), outer), outputs=3, axis=1, num_outputs=3)
+        last: Value | None = None
         if after:
             hs = g.ops(
                 "Split", _plus(g, g.op("MatMul", h, recurrent), inner), outputs=3, axis=1, num_outputs=3

@@ -32,11 +32,8 @@ def zero_padding(call: Call) -> Tensor:
     """Pad."""
     x = call.spatial(call.x)
     pairs = _pairs(call.get("padding", 1), x.rank - 2)
-    pads = [*(p[0] for p in pairs), *(p[1] for p in pairs)]
-    g, axes = call.g, range(2, x.rank)
-    # The axes are spelled out: ONNX Runtime 1.31 merges a Pad without them into a following MaxPool,
-    # whose padding is minus infinity instead of zero.
-    return call.from_spatial(g.op("Pad", x, g.ints(*pads), g.scalar(0, x), g.ints(*axes), mode="constant"))
+    pads = [0, 0, *(p[0] for p in pairs), 0, 0, *(p[1] for p in pairs)]
+    return call.from_spatial(call.g.op("Pad", x, call.g.ints(*pads), mode="constant"))
 
 
 @layer("Cropping1D", "Cropping2D", "Cropping3D")
@@ -85,7 +82,7 @@ def resize(
 
 
 def _smooth(call: Call, x: Value, sizes: Sequence[int], interpolation: str) -> Value:
-    """One product with a matrix for each axis: the filter grows with the reduction, its weights sum to one."""
+    """One product with a matrix for each axis; the filter grows with the reduction."""
     for axis, target in enumerate(sizes, start=2):
         size = (x.shape or ())[axis]
         call.need(isinstance(size, int), "antialiasing needs images of a known size")

@@ -1,4 +1,4 @@
-"""Which members does a `.keras` zip hold, and are their sizes to be believed? Read in place, nothing is unpacked."""
+"""Which members does a `.keras` zip hold, and are their sizes to be believed? Read in place."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import struct
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
@@ -41,7 +41,7 @@ def member_names(path: Path) -> frozenset[str]:
 
 
 @contextmanager
-def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_archive(path: Path) -> Generator[zipfile.ZipFile]:
     """Open a zip whose members have been checked; errors of the library become `BadFile`."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -116,7 +116,7 @@ class _Section(io.RawIOBase):
 
 
 @contextmanager
-def member_file(archive: zipfile.ZipFile, name: str, path: Path) -> Iterator[BinaryIO]:
+def member_file(archive: zipfile.ZipFile, name: str, path: Path) -> Generator[BinaryIO]:
     """A seekable view of a member: in place where it is stored, else unpacked beside nothing else."""
     entry = archive.getinfo(name)
     if entry.compress_type == zipfile.ZIP_STORED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from converters.keras_translation.tensor import Dim, Value, dtype_name
 from converters.keras_translation.variables import Variable
-from converters.provenance import Source, describe_node
+from converters.provenance import Source, Step, describe_node
 from converters.weight_file import WeightFile
 
 __all__ = ["OPAQUE_DOMAIN", "Builder"]
@@ -83,7 +83,7 @@ class Builder:
         return dtype_name(value.type)
 
     @contextmanager
-    def layer(self, scope: str, source_class: str) -> Iterator[None]:
+    def layer(self, scope: str, source_class: str) -> Generator[None]:
         """Everything emitted inside belongs to this layer."""
         before = self._shared.scope, self._shared.source_class
         self._shared.scope, self._shared.source_class = scope, source_class
@@ -200,7 +200,7 @@ class Builder:
         if key in self._shared.weights:
             return self._shared.weights[key]
         array = variable.read()
-        steps: list[list[Any]] = []
+        steps: list[Step] = []
         if transpose is not None and list(transpose) != list(range(array.ndim)):
             array = array.transpose(transpose)
             steps.insert(0, ["transpose", [int(i) for i in np.argsort(transpose)]])

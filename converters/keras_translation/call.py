@@ -1,4 +1,4 @@
-"""What does a layer's translator get to work with? One call of the layer: configuration, tensors, weights, graph."""
+"""What does a layer's translator get to work with? One call, its tensors, weights and graph."""
 
 from __future__ import annotations
 
@@ -48,9 +48,14 @@ class Call:
         return self.spec.config
 
     @property
+    def first_argument(self) -> Any:
+        """The first argument: a tensor, a list or a dictionary of tensors."""
+        return self.args[0] if self.args else next(iter(self.kwargs.values()), None)
+
+    @property
     def x(self) -> Tensor:
         """The only or first input."""
-        first = self.args[0] if self.args else next(iter(self.kwargs.values()), None)
+        first = self.first_argument
         while isinstance(first, (list, tuple)) and len(first) == 1:
             first = first[0]
         if not isinstance(first, Tensor):

@@ -1,4 +1,4 @@
-"""What does a Keras configuration say? Its Keras 2 and Keras 3 spellings read into one form; nothing is imported."""
+"""What does a Keras configuration say? Both eras are read into one form; nothing is imported."""
 
 from __future__ import annotations
 

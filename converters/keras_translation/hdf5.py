@@ -1,8 +1,8 @@
-"""How is an HDF5 file read without following it anywhere? Links, external storage and declared sizes are checked."""
+"""How is an HDF5 file read without following it anywhere? Links, storage and sizes are checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,7 +28,7 @@ _MAX_ATTRIBUTE = 256 << 20
 
 
 @contextmanager
-def open_hdf5(source: Path | BinaryIO, shown: str) -> Iterator[h5py.File]:
+def open_hdf5(source: Path | BinaryIO, shown: str) -> Generator[h5py.File]:
     """Open for reading; errors of the library become `BadFile`."""
     try:
         with h5py.File(source, "r") as file:
@@ -97,7 +97,7 @@ def variable(dataset: h5py.Dataset) -> Variable:
 def weight_tree(group: h5py.Group, depth: int = 0, seen: set[Any] | None = None) -> TreeNode:
     """The layout of `.weights.h5`: children by attribute, `vars` holding numbered variables."""
     seen = set() if seen is None else seen
-    address = h5py.h5o.get_info(group.id).addr
+    address = h5py.h5o.get_info(group.id).addr  # pyright: ignore[reportAttributeAccessIssue]  # absent from its stubs
     if address in seen:
         raise BadFile(f"HDF5 group {group.name!r} is linked from two places; Keras files are trees.")
     seen.add(address)
@@ -108,7 +108,7 @@ def weight_tree(group: h5py.Group, depth: int = 0, seen: set[Any] | None = None)
     children: dict[str, TreeNode] = {}
     variables: list[tuple[str, Variable]] = []
     layer_name = ""
-    for key in group:
+    for key in map(str, group):
         found = member(group, key)
         if isinstance(found, h5py.Dataset):
             variables.append((key, variable(found)))

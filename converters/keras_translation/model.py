@@ -12,6 +12,7 @@ from onnx import helper
 
 from converters.errors import BadFile, MissingOption
 from converters.keras_translation.builder import OPAQUE_DOMAIN, Builder
+from converters.keras_translation.call import flatten
 from converters.keras_translation.config import LayerSpec, ModelSpec, Ref
 from converters.keras_translation.tensor import Dim, Tensor, Value, element_type, first_to_last
 from converters.keras_translation.variables import Branch
@@ -107,7 +108,8 @@ def _input(g: Builder, spec: LayerSpec, options: Options, build_shape: Sequence[
         shape = asked
     if not isinstance(shape, (list, tuple)):
         raise MissingOption(
-            f"input {name!r}: the file does not say its shape. Pass input_shape, for example ('batch', 224, 224, 3)."
+            f"input {name!r}: the file does not say its shape. "
+            "Pass input_shape, for example ('batch', 224, 224, 3)."
         )
     dims = [_dim(name, i, d) for i, d in enumerate(shape)]
     dtype = config.get("dtype") if is_input else None
@@ -148,8 +150,6 @@ def _structure_inputs(model: ModelSpec, inputs: list[Tensor]) -> Any:
 
 
 def _outputs(g: Builder, outputs: Any) -> list[Value]:
-    from converters.keras_translation.call import flatten
-
     made: list[Value] = []
     produced = {name for node in g.nodes for name in node.output}
     for tensor in flatten(outputs):

@@ -1,4 +1,4 @@
-"""What stands in the graph for a layer nobody can translate? A node in the domain `keras` with its configuration."""
+"""What stands in the graph for a layer nobody can translate? A node in the domain `keras`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def opaque_layer(call: Call, reason: str, declared: Declared) -> Any:
     describe_node(node, call.path, call.g.source_class, _shown(call.config))
     assumed = "" if declared or not tensors else " Its output is assumed to have the shape of its input."
     call.g.notes.append(
-        f"Layer {call.path!r} ({call.spec.class_name}) is shown but cannot run: {reason.rstrip('.')}.{assumed}"
+        f"Layer {call.path!r} ({call.spec.class_name}) is shown but cannot run: "
+        f"{reason.rstrip('.')}.{assumed}"
     )
     made = [Tensor(v) for v in _typed(outputs, declared, tensors)]
     return made[0] if len(made) == 1 else made

@@ -127,7 +127,7 @@ _NAMES = {
     "float8_e4m3fn": TensorProto.FLOAT8E4M3FN,
     "float8_e5m2": TensorProto.FLOAT8E5M2,
 }
-_KINDS = {number: name for name, number in _NAMES.items()}
+_KINDS: dict[int, str] = {number: name for name, number in _NAMES.items()}
 
 
 def element_type(name: str) -> int:

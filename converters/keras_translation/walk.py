@@ -1,4 +1,4 @@
-"""In which order are the layers of a model called, and on what? The walk over Sequential and Functional graphs."""
+"""In which order are the layers of a model called, and on what? The walk over the graph."""
 
 from __future__ import annotations
 

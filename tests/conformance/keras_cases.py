@@ -450,59 +450,81 @@ def _op(name: str, make: Callable[..., Any], *shapes: Any) -> None:
     graph(f"ops-{name}", build)
 
 
-O = keras.ops
-_op("add", lambda x: O.add(x, 2.0) * 3 - x / 4 + 1 / O.exp(x))
+ops = keras.ops
+_op("add", lambda x: ops.add(x, 2.0) * 3 - x / 4 + 1 / ops.exp(x))
 _op("vector", lambda x: x * np.arange(1.0, 7.0, dtype="float32"))
-_op("two", lambda x, y: O.maximum(x, y) + O.minimum(x, 0.3) - O.power(O.abs(y), 1.5), IMAGE, IMAGE)
-_op("broadcast", lambda x, y: x * y + O.subtract(1.0, y), IMAGE, (1, 1, 6))
-_op("conv", lambda x: O.relu(L.Conv2D(4, 3)(x)) * np.arange(1.0, 5.0, dtype="float32") + 0.5)
-_op("conv-mean", lambda x: O.mean(L.Conv2D(4, 3)(x), axis=(1, 2)))
-_op("conv-mean-keep", lambda x: L.Conv2D(2, 1)(O.mean(L.Conv2D(4, 3)(x), axis=[1, 2], keepdims=True)))
-_op("conv-max-channel", lambda x: O.max(L.Conv2D(4, 3)(x), axis=-1))
-_op("conv-concat", lambda x: O.concatenate([L.Conv2D(4, 3)(x), L.Conv2D(3, 3)(x)], axis=-1))
-_op("conv-split", lambda x: O.split(L.Conv2D(4, 3)(x), 2, axis=-1))
-_op("conv-pad", lambda x: O.pad(L.Conv2D(4, 3)(x), [[0, 0], [1, 2], [0, 3], [0, 0]]))
+_op("two", lambda x, y: ops.maximum(x, y) + ops.minimum(x, 0.3) - ops.power(ops.abs(y), 1.5), IMAGE, IMAGE)
+_op("broadcast", lambda x, y: x * y + ops.subtract(1.0, y), IMAGE, (1, 1, 6))
+_op("conv", lambda x: ops.relu(L.Conv2D(4, 3)(x)) * np.arange(1.0, 5.0, dtype="float32") + 0.5)
+_op("conv-mean", lambda x: ops.mean(L.Conv2D(4, 3)(x), axis=(1, 2)))
+_op("conv-mean-keep", lambda x: L.Conv2D(2, 1)(ops.mean(L.Conv2D(4, 3)(x), axis=[1, 2], keepdims=True)))
+_op("conv-max-channel", lambda x: ops.max(L.Conv2D(4, 3)(x), axis=-1))
+_op("conv-concat", lambda x: ops.concatenate([L.Conv2D(4, 3)(x), L.Conv2D(3, 3)(x)], axis=-1))
+_op("conv-split", lambda x: ops.split(L.Conv2D(4, 3)(x), 2, axis=-1))
+_op("conv-pad", lambda x: ops.pad(L.Conv2D(4, 3)(x), [[0, 0], [1, 2], [0, 3], [0, 0]]))
 _op("conv-item", lambda x: L.Conv2D(4, 3)(x)[:, 1:-1, ::2, 0])
-_op("conv-flip", lambda x: O.flip(L.Conv2D(4, 3)(x), axis=1))
-_op("conv-roll", lambda x: O.roll(L.Conv2D(4, 3)(x), (1, -2), axis=(1, 2)))
-_op("conv-where", lambda x: O.where(L.Conv2D(4, 3)(x) > 0, L.Conv2D(4, 3)(x), 0.0))
-_op("conv-var", lambda x: O.var(L.Conv2D(4, 3)(x), axis=(1, 2)) + O.std(L.Conv2D(4, 3)(x), axis=(1, 2)))
-_op("reduce", lambda x: [O.sum(x, axis=-1), O.min(x, axis=1), O.prod(x, axis=2), O.logsumexp(x, axis=-1)])
-_op("reshape", lambda x: O.reshape(O.transpose(x, (0, 3, 1, 2)), (-1, 6, 72)))
-_op("axes", lambda x: O.squeeze(O.expand_dims(O.swapaxes(x, 1, 2), 1), 1) + O.moveaxis(x, 1, 2))
-_op("matmul", lambda x, y: O.matmul(x, O.transpose(y, (0, 2, 1))), (5, 6), (7, 6))
-_op("einsum", lambda x, y: O.einsum("bij,bkj->bik", x, y), (5, 6), (7, 6))
-_op("unary", lambda x: [O.sin(x), O.cos(x), O.tanh(x), O.square(x), O.floor(x), O.sign(x), O.negative(x)])
+_op("conv-flip", lambda x: ops.flip(L.Conv2D(4, 3)(x), axis=1))
+_op("conv-roll", lambda x: ops.roll(L.Conv2D(4, 3)(x), (1, -2), axis=(1, 2)))
+_op("conv-where", lambda x: ops.where(L.Conv2D(4, 3)(x) > 0, L.Conv2D(4, 3)(x), 0.0))
+_op("conv-var", lambda x: ops.var(L.Conv2D(4, 3)(x), axis=(1, 2)) + ops.std(L.Conv2D(4, 3)(x), axis=(1, 2)))
+_op(
+    "reduce",
+    lambda x: [ops.sum(x, axis=-1), ops.min(x, axis=1), ops.prod(x, axis=2), ops.logsumexp(x, axis=-1)],
+)
+_op("reshape", lambda x: ops.reshape(ops.transpose(x, (0, 3, 1, 2)), (-1, 6, 72)))
+_op("axes", lambda x: ops.squeeze(ops.expand_dims(ops.swapaxes(x, 1, 2), 1), 1) + ops.moveaxis(x, 1, 2))
+_op("matmul", lambda x, y: ops.matmul(x, ops.transpose(y, (0, 2, 1))), (5, 6), (7, 6))
+_op("einsum", lambda x, y: ops.einsum("bij,bkj->bik", x, y), (5, 6), (7, 6))
+_op(
+    "unary",
+    lambda x: [
+        ops.sin(x),
+        ops.cos(x),
+        ops.tanh(x),
+        ops.square(x),
+        ops.floor(x),
+        ops.sign(x),
+        ops.negative(x),
+    ],
+)
 _op(
     "unary-positive",
-    lambda x: [O.sqrt(O.abs(x)), O.log1p(O.abs(x)), O.rsqrt(O.abs(x) + 1), O.expm1(x), O.log2(x * x + 1)],
+    lambda x: [
+        ops.sqrt(ops.abs(x)),
+        ops.log1p(ops.abs(x)),
+        ops.rsqrt(ops.abs(x) + 1),
+        ops.expm1(x),
+        ops.log2(x * x + 1),
+    ],
 )
-_op("clip", lambda x: O.clip(x, -0.5, 0.7))
+_op("clip", lambda x: ops.clip(x, -0.5, 0.7))
 _op(
     "compare",
-    lambda x: O.cast(O.logical_and(x > 0, x < 1), "float32") + O.cast(O.not_equal(x, 0.0), "float32") * x,
+    lambda x: (
+        ops.cast(ops.logical_and(x > 0, x < 1), "float32") + ops.cast(ops.not_equal(x, 0.0), "float32") * x
+    ),
 )
 _op(
     "activations",
     lambda x: [
-        O.gelu(x),
-        O.gelu(x, approximate=False),
-        O.silu(x),
-        O.leaky_relu(x, 0.3),
-        O.elu(x),
-        O.hard_sigmoid(x),
+        ops.gelu(x),
+        ops.gelu(x, approximate=False),
+        ops.silu(x),
+        ops.leaky_relu(x, 0.3),
+        ops.elu(x),
+        ops.hard_sigmoid(x),
     ],
 )
-_op("softmax", lambda x: [O.softmax(x, axis=1), O.log_softmax(x)])
-_op("stack", lambda x: O.stack([x, x * 2], axis=2), SIGNAL)
-_op("tile", lambda x: O.tile(x, [1, 2, 1]) + O.repeat(x, 2, axis=1)[:, :22], SIGNAL)
-_op("take", lambda x: O.take(x, [0, 2, 2], axis=1), SIGNAL)
+_op("softmax", lambda x: [ops.softmax(x, axis=1), ops.log_softmax(x)])
+_op("stack", lambda x: ops.stack([x, x * 2], axis=2), SIGNAL)
+_op("tile", lambda x: ops.tile(x, [1, 2, 1]) + ops.repeat(x, 2, axis=1)[:, :22], SIGNAL)
+_op("take", lambda x: ops.take(x, [0, 2, 2], axis=1), SIGNAL)
 _op("item", lambda x: [x[:, -1], x[..., 1], x[:, None, 2:5]], SIGNAL)
-_op("one-hot", lambda x: O.one_hot(O.argmax(x, axis=-1), 6) + O.max(x, axis=-1, keepdims=True), SIGNAL)
-_op("top", lambda x: O.top_k(x, 3)[0], SIGNAL)
-_op("normalize", lambda x: O.normalize(x, axis=-1) + O.norm(x, axis=-1, keepdims=True), SIGNAL)
-_op("cumsum", lambda x: O.cumsum(x, axis=1) % 2.0 + x // 0.7, SIGNAL)
-_op("resize", lambda x: O.image.resize(x, (5, 12)))
+_op("one-hot", lambda x: ops.one_hot(ops.argmax(x, axis=-1), 6) + ops.max(x, axis=-1, keepdims=True), SIGNAL)
+_op("top", lambda x: ops.top_k(x, 3)[0], SIGNAL)
+_op("normalize", lambda x: ops.normalize(x, axis=-1) + ops.norm(x, axis=-1, keepdims=True), SIGNAL)
+_op("cumsum", lambda x: ops.cumsum(x, axis=1) % 2.0 + x // 0.7, SIGNAL)
+_op("resize", lambda x: ops.image.resize(x, (5, 12)))
 
 # images and signals at inference
 one("AutoContrast", (9, 8, 3), lambda: L.AutoContrast(value_range=(0, 1)))
@@ -541,6 +563,17 @@ graph("Policy-mixed_float16", mixed("mixed_float16"), 5e-3)
 one("Policy-float64", (6,), lambda: L.Dense(4, activation="tanh", dtype="float64"))
 
 
+def _pad_and_pool() -> Any:
+    """Zeros count in the maximum of negative values."""
+    x = keras.Input((8, 8, 3))
+    return keras.Model(
+        x, L.MaxPooling2D(3, strides=2)(L.ZeroPadding2D(1)(L.ReLU(negative_slope=1.0)(x) - 1.0))
+    )
+
+
+graph("ZeroPadding-MaxPooling", _pad_and_pool)
+
+
 # structure
 def _shared() -> Any:
     a, b = keras.Input((6,)), keras.Input((6,))
@@ -564,3 +597,29 @@ def _sequential() -> Any:
 
 graph("Shared", _shared)
 graph("Sequential", _sequential)
+
+
+def _implicit(make: Callable[[], Any]) -> Callable[[], Any]:
+    """In a Sequential model the mask travels with the tensor, not through the configuration."""
+
+    def build() -> Any:
+        return keras.Sequential(
+            [keras.Input((7,), dtype="int32"), L.Embedding(5, 6, mask_zero=True), *make()]
+        )
+
+    return build
+
+
+graph("Implicit-LSTM", _implicit(lambda: [L.Dropout(0.1), L.LSTM(4)]))
+graph(
+    "Implicit-GRU",
+    _implicit(lambda: [L.Dense(5), L.GRU(4, return_sequences=True), L.GlobalAveragePooling1D()]),
+)
+graph(
+    "Implicit-Bidirectional",
+    _implicit(lambda: [L.Bidirectional(L.LSTM(4, return_sequences=True)), L.SimpleRNN(3)]),
+)
+graph(
+    "Implicit-TimeDistributed", _implicit(lambda: [L.TimeDistributed(L.Dense(3)), L.GlobalAveragePooling1D()])
+)
+graph("Implicit-lost", _implicit(lambda: [L.Conv1D(3, 2), L.GlobalAveragePooling1D()]))

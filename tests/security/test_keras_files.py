@@ -149,10 +149,9 @@ def lying_zip(path: Path) -> Path:
 
 
 def duplicate(path: Path) -> Path:
-    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "w") as zipped:
-        for _ in range(2):
-            zipped.writestr("config.json", json.dumps(model(layer("Identity", {}))))
-        zipped.writestr("model.weights.h5", weights())
+    archive(path, model(layer("Identity", {})))
+    with zipfile.ZipFile(path, "a") as zipped, pytest.warns(UserWarning, match="Duplicate"):
+        zipped.writestr("config.json", json.dumps(model(layer("Identity", {}))))
     return path
 
 
@@ -242,13 +241,10 @@ CONFIGS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_nonsense_configurations_give_one_message_or_an_opaque_node(name: str, tmp_path: Path) -> None:
-    try:
-        conversion = run(archive(tmp_path / "evil.keras", CONFIGS[name]))
-    except InspectorError as error:
-        assert "\n" not in str(error)
-        return
-    assert [n for n in conversion.model.graph.node if n.domain == "keras"]
+def test_nonsense_configurations_give_one_message(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InspectorError) as error:
+        run(archive(tmp_path / "evil.keras", CONFIGS[name]))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("make", [bomb_zip, lying_zip, duplicate])
@@ -260,7 +256,7 @@ def test_lying_archives_are_refused(make: Callable[[Path], Path], tmp_path: Path
 @pytest.mark.parametrize("name", ["../canary", "/tmp/canary", "a/../../canary", "C:\\canary"])
 def test_names_that_leave_the_archive_are_refused(name: str, tmp_path: Path) -> None:
     path = archive(tmp_path / "evil.keras", model(layer("Identity", {})), **{name: b"x"})
-    with pytest.raises(InspectorError, match="leaves|outside"):
+    with pytest.raises(InspectorError, match=r"leaves|outside"):
         run(path)
     assert not (tmp_path.parent / "canary").exists()
 
