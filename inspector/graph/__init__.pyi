@@ -1,9 +1,14 @@
+from .collapsing import View as View
+from .collapsing import collapse as collapse
 from .cost_rows import CostRow as CostRow
 from .cost_rows import cost_table as cost_table
 from .costing import Cost as Cost
 from .costing import NodeCost as NodeCost
 from .costing import cost as cost
 from .digraph import dag as dag
+from .drawing import Drawing as Drawing
+from .drawing import Media as Media
+from .drawing import draw as draw
 from .families import Family as Family
 from .families import family as family
 from .hierarchy import Block as Block
