@@ -1,10 +1,13 @@
 from . import actions as actions
 from . import autograd as autograd
 from . import comparison as comparison
+from . import dtypes as dtypes
 from . import errors as errors
 from . import execution as execution
 from . import graph as graph
 from . import methods as methods
+from . import model as model
+from . import progress as progress
 from . import views as views
 from . import weights as weights
 from .autograd import to_torch as to_torch
