@@ -69,8 +69,8 @@ def draw_bars(
         "" if all_shown else f"The {len(picked)} {rank} of {scores.size:,} values",
         f"{facts.nan + facts.inf:,} values are not finite" if facts.nan + facts.inf else "",
     )
-    height = 0.7 + sum(0.34 if "\n" not in line else 0.46 for line in lines)
-    return draw_chart(paint, 7.2, height, title=title, caption=caption, media=media)
+    height = 0.1 + sum(0.34 if "\n" not in line else 0.46 for line in lines)
+    return draw_chart(paint, 4.6, height, title=title, caption=caption, media=media)
 
 
 def _ranked(scores: npt.NDArray[np.float64], order: str) -> npt.NDArray[np.intp]:
@@ -129,14 +129,14 @@ def draw_layer_bars(
         base = np.zeros(len(layers))
         for i, (name, numbers) in enumerate(parts.items()):
             heights = np.asarray(numbers, np.float64)
-            axes.bar(range(len(layers)), heights, bottom=base, width=0.7, label=name,
+            axes.bar(range(len(layers)), heights, bottom=base, width=0.7, label=shorten(name, 190, SMALL),
                      color=SERIES[i % len(SERIES)], hatch="//" if i >= len(SERIES) else None)  # fmt: skip
             base += heights
         for x, total in enumerate(base):
             axes.annotate(
                 number(total), (x, total), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=9
             )
-        axes.set_xticks(range(len(layers)), [shorten(name, 260, SMALL) for name in layers])
+        axes.set_xticks(range(len(layers)), [shorten(name, 240, SMALL) for name in layers])
         if sum(len(name) for name in layers) > 70:
             for tick in axes.get_xticklabels():
                 tick.set(rotation=35, ha="right", rotation_mode="anchor")
@@ -146,5 +146,5 @@ def draw_layer_bars(
         if len(parts) > 1:
             axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6)
 
-    width = float(np.clip(2.4 + 0.55 * len(layers), 6.4, 12.0))
-    return draw_chart(paint, width, 4.0, title=title, caption=sentences(note), media=media)
+    width = float(np.clip(0.6 * len(layers), 3.2, 11.0))
+    return draw_chart(paint, width, 3.0, title=title, caption=sentences(note), media=media)

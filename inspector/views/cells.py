@@ -8,7 +8,7 @@ import numpy.typing as npt
 from inspector.views.canvas import FAINT, MUTED, SMALL, Canvas, notice, shorten, text_width
 from inspector.views.colors import NOT_FINITE, hexadecimal
 from inspector.views.figure import PNG, Figure, Media
-from inspector.views.values import facts_of
+from inspector.views.values import facts_of, is_numeric
 from inspector.views.wording import not_finite_text, number, sentences, shape_text
 
 __all__ = ["draw_values"]
@@ -49,7 +49,7 @@ def draw_values(array: npt.ArrayLike, *, title: str = "", note: str = "", media:
     shown = rows * columns
     left_out = f"{shown:,} of {values.size:,} values shown" if shown < values.size else ""
     bad = ""
-    if values.dtype.kind in "fc":
+    if is_numeric(values.dtype):
         facts = facts_of(values)
         bad = not_finite_text(facts.nan, facts.inf)
     caption = sentences(note, f"{shape_text(values.shape)}, {values.dtype}", left_out, bad)
@@ -62,6 +62,8 @@ def _word(value: object) -> str:
         return shorten(text or '""', CELL_WIDTH)
     if isinstance(value, (int, np.integer)):
         return f"{int(value):,}"
+    if isinstance(value, (complex, np.complexfloating)):
+        return f"{number(float(value.real), 4)} {'−' if value.imag < 0 else '+'} {number(abs(float(value.imag)), 4)}i"
     try:
         return number(float(value), 6)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -19,10 +19,13 @@ from inspector.errors import BadInput
 from inspector.views.canvas import INK, MUTED, SMALL, TITLE, wrap
 from inspector.views.figure import PNG, SVG, Figure, Media
 
-__all__ = ["DPI", "STYLE", "draw_chart", "quiet_axes"]
+__all__ = ["DPI", "STYLE", "Layout", "draw_chart", "quiet_axes"]
+
+Layout = Literal["filled", "constrained", "free"]
 
 DPI = 144
 MARGIN_INCHES = 0.19
+TITLE_GAP, CAPTION_GAP = 0.12, 0.1  # inches
 
 STYLE: dict[str, object] = {
     "font.family": "sans-serif",
@@ -65,12 +68,13 @@ def draw_chart(
     title: str = "",
     caption: str = "",
     media: Media = PNG,
-    constrained: bool = True,
+    layout: Layout = "filled",
 ) -> Figure:
     """Let `paint` fill a chart of `width` × `height` inches; title and caption are added around it.
 
-    The user's own matplotlib style neither shows here nor changes. Whatever `paint` puts beyond the
-    edge makes the picture larger.
+    `layout`: 'filled' makes `width` × `height` the size of the axes, labels come on top; 'constrained' fits
+    axes, labels and colour bars into it; 'free' leaves all places to `paint`. Whatever lies beyond the edge
+    makes the picture larger. The user's own matplotlib style neither shows here nor changes.
     """
     if media not in (PNG, SVG):
         raise BadInput(f"this picture is drawn as {PNG} or {SVG}, not as {media!r}.")
@@ -79,8 +83,10 @@ def draw_chart(
         k: v for k, v in matplotlib.rcParamsDefault.items() if k not in keep and not k.startswith("date.")
     }
     with _style_lock, matplotlib.rc_context(cast("dict[Any, Any]", {**plain, **STYLE})):
-        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06) if constrained else None
-        chart = Chart(figsize=(width, height), dpi=DPI, layout=layout)
+        engine = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06) if layout == "constrained" else None
+        chart = Chart(figsize=(width, height), dpi=DPI, layout=engine)
+        if layout == "filled":
+            chart.subplots_adjust(left=0.0, right=1.0, bottom=0.0, top=1.0, hspace=0.16)
         paint(chart)
         return _write(chart, title, caption, media)
 
@@ -92,32 +98,30 @@ def quiet_axes(axes: Axes, grid: str = "y") -> None:
     axes.tick_params(length=3)
 
 
-def _outside_text(chart: Chart, x: float, y: float, lines: list[str], **style: Any) -> None:
-    """Text at inches from the chart's lower left corner."""
+def _outside_text(chart: Chart, x: float, y: float, lines: list[str], **style: Any) -> Bbox:
+    """Text at inches from the chart's lower left corner; gives the place it takes, in inches."""
     width, height = chart.get_size_inches()
-    chart.text(x / width, y / height, "\n".join(lines), ha="left", linespacing=1.22, **style)
+    text = chart.text(x / width, y / height, "\n".join(lines), ha="left", linespacing=1.22, **style)
+    box = text.get_window_extent()
+    return Bbox(box.get_points() / DPI)
 
 
 def _write(chart: Chart, title: str, caption: str, media: Media) -> Figure:
     canvas = FigureCanvasAgg(chart)
-    chart.draw_without_rendering()  # settles the layout, so that texts have their places
-    chart.set_layout_engine("none")
+    if chart.get_layout_engine() is not None:
+        chart.draw_without_rendering()  # settles the layout, so that texts have their places
+        chart.set_layout_engine("none")
     body = Bbox.union([chart.get_tightbbox(canvas.get_renderer()), chart.bbox_inches])
-    room = body.width * DPI
-    top, bottom = body.y1, body.y0
-    inch = 1.0 / DPI
+    parts = [body]
     if title:
-        lines = wrap(title, room, TITLE, True)
-        top += 0.06
-        _outside_text(chart, body.x0, top, lines, fontsize=TITLE / 2, fontweight="bold", va="bottom")
-        top += len(lines) * TITLE * 1.35 * inch
+        lines = wrap(title, body.width * DPI, TITLE, True)
+        style = {"fontsize": TITLE / 2, "fontweight": "bold", "va": "bottom"}
+        parts.append(_outside_text(chart, body.x0, body.y1 + TITLE_GAP, lines, **style))
     if caption:
-        lines = wrap(caption, room * 0.97, SMALL)
-        bottom -= 0.08
-        _outside_text(chart, body.x0, bottom, lines, fontsize=SMALL / 2, color=MUTED, va="top")
-        bottom -= len(lines) * SMALL * 1.35 * inch
-    texts = chart.get_tightbbox(canvas.get_renderer())
-    sheet = Bbox.union([texts, Bbox([[body.x0, bottom], [body.x1, top]])]).padded(MARGIN_INCHES)
+        lines = wrap(caption, body.width * DPI * 0.98, SMALL)
+        style = {"fontsize": SMALL / 2, "color": MUTED, "va": "top"}
+        parts.append(_outside_text(chart, body.x0, body.y0 - CAPTION_GAP, lines, **style))
+    sheet = Bbox.union(parts).padded(MARGIN_INCHES)
     stream = io.BytesIO()
     if media == PNG:
         chart.savefig(stream, format="png", bbox_inches=sheet, dpi=DPI, metadata={"Software": None})

@@ -64,7 +64,7 @@ def draw_curves(
         quiet_axes(axes, "both")
         _legend(chart, len(series))
 
-    return draw_chart(paint, 7.2, 4.2, title=title, caption=sentences(note), media=media)
+    return draw_chart(paint, 5.2, 3.6, title=title, caption=sentences(note), media=media)
 
 
 def _legend(chart: Chart, count: int) -> None:

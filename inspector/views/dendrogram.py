@@ -60,8 +60,8 @@ def draw_dendrogram(
         axes.set_xlabel(label)
         quiet_axes(axes, "x")
 
-    rows = float(np.clip(0.9 + 0.3 * len(labels), 1.6, 60.0))
-    return draw_chart(paint, 7.6, rows, title=title, caption=sentences(note), media=media)
+    rows = float(np.clip(0.3 * len(labels), 0.9, 60.0))
+    return draw_chart(paint, 4.6, rows, title=title, caption=sentences(note), media=media)
 
 
 def leaf_order(merges: npt.NDArray[np.float64], leaves: int) -> list[int]:

@@ -18,7 +18,7 @@ from inspector.views.figure import PNG, Figure, Media
 from inspector.views.signals import draw_signals
 from inspector.views.strip import draw_strip
 from inspector.views.tiles import draw_tiles
-from inspector.views.values import Array, as_floats
+from inspector.views.values import Array, as_floats, is_numeric
 from inspector.views.volumes import draw_volume
 from inspector.views.wording import sentences, shape_text
 
@@ -62,7 +62,7 @@ def picture_of(
     the batch axis `n`, item number `item` is drawn. `labels` name the k scores, or the tokens.
     """
     values = np.asarray(array)
-    if values.dtype.kind in "OSUMm" or values.ndim == 0:
+    if not is_numeric(values.dtype) or values.ndim == 0:
         return draw_values(values, title=title, note=note, media=media)
     if values.size == 0:
         return notice(f"empty: {shape_text(values.shape)}, {values.dtype}", title=title, media=media)

@@ -51,7 +51,7 @@ def draw_histogram(
         axes.set_xlabel(label)
 
     caption = sentences(note, facts_text(facts, floats.shape))
-    return draw_chart(paint, 7.0, 3.6, title=title, caption=caption, media=media)
+    return draw_chart(paint, 6.6, 2.9, title=title, caption=caption, media=media)
 
 
 def facts_text(facts: Facts, shape: tuple[int, ...]) -> str:
@@ -110,10 +110,10 @@ def _mark(axes: Axes, at: float, color: str, label: str, dashes: str) -> None:
 
 def _scale_strip(axes: Axes, low: float, high: float, scale: Scale, colors: str | None) -> None:
     """The colour scale right below the horizontal axis, aligned with its values."""
-    strip = axes.inset_axes((0.0, -0.055, 1.0, 0.045))
+    strip = axes.inset_axes((0.0, -0.06, 1.0, 0.05))
     table = color_table(colors or scale.colors) / 255
     across = scale.place(np.linspace(low, high, 512))
     strip.imshow(table[np.round(255 * across).astype(int)][None], aspect="auto", extent=(low, high, 0, 1))
     strip.set_xlim(low, high)
     strip.set_axis_off()
-    axes.tick_params(axis="x", pad=9)
+    axes.tick_params(axis="x", pad=13)

@@ -80,5 +80,11 @@ def draw_moments(
         not_finite_text(facts.nan, facts.inf),
     )
     return draw_chart(
-        paint, 8.4, 2.7 if len(picked) == 1 else 0.5 + len(picked), title=title, caption=caption, media=media
+        paint,
+        8.4,
+        2.7 if len(picked) == 1 else 0.5 + len(picked),
+        title=title,
+        caption=caption,
+        media=media,
+        layout="constrained",
     )

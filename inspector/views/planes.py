@@ -77,7 +77,9 @@ def draw_planes(
         facts_text(facts, values.shape),
         not_finite_text(facts.nan, facts.inf),
     )
-    return draw_chart(paint, 2.1 * (count + 2), 4.9, title=title, caption=caption, media=media)
+    return draw_chart(
+        paint, 2.1 * (count + 2), 4.9, title=title, caption=caption, media=media, layout="constrained"
+    )
 
 
 def _plane_names(count: int) -> list[str]:

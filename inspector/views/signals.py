@@ -65,8 +65,8 @@ def draw_signals(
         "Drawn as the band between neighbouring extremes" if values.shape[1] > POINTS else "",
         not_finite_text(facts.nan, facts.inf),
     )
-    height = 2.6 if len(picked) == 1 else 0.4 + 0.85 * len(picked)
-    return draw_chart(paint, 8.0, height, title=title, caption=caption, media=media)
+    height = 2.0 if len(picked) == 1 else 0.75 * len(picked)
+    return draw_chart(paint, 7.2, height, title=title, caption=caption, media=media)
 
 
 def paint_signal(axes: Axes, signal: Array, rate: float | None, color: str = SERIES[0]) -> None:

@@ -80,7 +80,7 @@ def draw_strip(
         f"Scale: {scale.sentence}",
         not_finite_text(facts.nan, facts.inf),
     )
-    return draw_chart(paint, 8.0, height, title=title, caption=caption, media=media)
+    return draw_chart(paint, 8.0, height, title=title, caption=caption, media=media, layout="constrained")
 
 
 def add_scale(

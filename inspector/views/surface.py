@@ -70,7 +70,7 @@ def draw_surface(
         f"Scale: {scale.sentence}",
         not_finite_text(facts.nan, facts.inf),
     )
-    return draw_chart(paint, 8.4, 3.5, title=title, caption=caption, media=media, constrained=False)
+    return draw_chart(paint, 8.4, 3.5, title=title, caption=caption, media=media, layout="free")
 
 
 def _indices(unit: Array) -> npt.NDArray[np.intp]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from inspector.errors import BadInput
 
-__all__ = ["Array", "Facts", "as_floats", "expect_axes", "facts_of"]
+__all__ = ["Array", "Facts", "as_floats", "expect_axes", "facts_of", "is_numeric"]
 
 Array = npt.NDArray[Any]
 
@@ -34,12 +34,17 @@ class Facts:
         return self.size - self.nan - self.inf
 
 
+def is_numeric(dtype: np.dtype[Any]) -> bool:
+    """Whether arrays of this type can be drawn: numbers and truth values, also bfloat16 and its kin."""
+    return dtype.kind not in "OSUTMm" and dtype.type is not np.void
+
+
 def as_floats(array: npt.ArrayLike) -> Array:
     """The array as float32 or float64; complex values by their magnitude, BadInput for text and objects."""
     values = np.asarray(array)
     if values.dtype.kind == "c":
         return np.abs(values)
-    if values.dtype.kind in "OSUMm":
+    if not is_numeric(values.dtype):
         raise BadInput(f"an array of {values.dtype} holds no numbers to draw. Expected a numeric array.")
     if values.dtype in (np.dtype(np.float32), np.dtype(np.float64)):
         return values
