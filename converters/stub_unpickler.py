@@ -115,9 +115,8 @@ class Report:
             f"this pickle would import {path.rpartition('.')[0]} to create {self.classes[path]:,} × {path}"
             for path in self.foreign_classes
         ]
-        modules = {name.rpartition(".")[0] for name in self.names} - {
-            path.rpartition(".")[0] for path in self.classes
-        }
+        told = {path.rpartition(".")[0] for path in (*self.classes, *(call.path for call in self.calls))}
+        modules = {name.rpartition(".")[0] for name in self.names} - told
         named = [f"this pickle would import {m}" for m in sorted(modules) if not _is_known(m)]
         return (*said[:limit], *more, *made[:limit], *named[:limit])
 

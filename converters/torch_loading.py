@@ -35,7 +35,7 @@ def convert_loaded(path: Path, file: TorchFile, options: Options) -> Conversion:
         return _module(path, module_of(modules[0]), options, [*would, *file.notes])
     found = weights_of(file.value)
     if not found.weights:
-        raise BadFile(f"{path}: holds no tensors. {' '.join([*would, *found.notes])}".rstrip())
+        raise BadFile(f"{path}: holds no tensors. {'; '.join([*would, *found.notes])}".rstrip())
     framework = "numpy" if file.container == "pickle" else "torch"
     origin = Origin("state-dict", framework, "", "", path.name)
     notes = [*would, *file.notes, *found.notes]

@@ -20,18 +20,14 @@ MEMORY = 500 << 20
 READER = """
 import json, resource, sys, time, converters
 from converters.torch_archives import check_archive
-from converters.torch_structure import read_exported_program, read_torchscript
 from converters.errors import InspectorError
 from pathlib import Path
 path = Path(sys.argv[1])
 start = time.perf_counter()
 checked = path.suffix in (".pt", ".pt2", ".pkl")
 said = {"check": list(check_archive(path).findings) if checked else []}
-readers = {"script": read_torchscript, "program": read_exported_program}
-read = next((r for kind, r in readers.items() if path.name.startswith(kind)), None)
-read = read or converters.to_onnx
 try:
-    said["notes"] = list(read(path).notes)
+    said["notes"] = list(converters.to_onnx(path).notes)
 except InspectorError as error:
     said["error"] = str(error)
 said["seconds"] = time.perf_counter() - start
