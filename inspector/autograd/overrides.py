@@ -1,0 +1,61 @@
+"""How do guided backpropagation and the deconvolutional net change rectifiers? Rules as overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from inspector.autograd.network import Network
+
+__all__ = ["RECTIFIERS", "deconvolution", "guided", "rectifier_overrides"]
+
+RECTIFIERS = frozenset(
+    {
+        *("Relu", "Clip", "LeakyRelu", "PRelu", "ThresholdedRelu", "Elu", "Celu", "Selu"),
+        *("Gelu", "FastGelu", "QuickGelu", "Swish", "HardSwish", "Mish", "Softplus"),
+    }
+)
+"""Operators that count as a rectifier; `Max(x, 0)` with a stored zero does too. Activations that an exporter
+has decomposed into arithmetic (Erf and Mul for GELU, Sigmoid and Mul for SiLU) keep their derivative."""
+
+
+class _PositiveGradient(torch.autograd.Function):
+    """Identity whose backward pass drops negative gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0].clamp(min=0)
+
+
+def guided(*inputs: Any, original: Callable[..., Any]) -> Tensor:
+    """Guided backpropagation (Springenberg 2014, fig. 1): the derivative times the positive gradients."""
+    return cast(Tensor, _PositiveGradient.apply(original(*inputs)))
+
+
+def deconvolution(*inputs: Any, original: Callable[..., Any]) -> Tensor:
+    """Deconvolutional net (Zeiler and Fergus 2014): the positive gradients, the forward mask ignored."""
+    x: Tensor = next(value for value in inputs if isinstance(value, Tensor) and value.ndim)
+    y: Tensor = original(*inputs)
+    return cast(Tensor, _PositiveGradient.apply(x + (y - x).detach()))
+
+
+def rectifier_overrides(net: Network, rule: Callable[..., Tensor]) -> dict[Any, Callable[..., Tensor]]:
+    """Overrides that apply a rule to every rectifier of a net, node by node, so that none can be missed."""
+    found: dict[Any, Callable[..., Tensor]] = {}
+    for step in net.block.every_step():
+        kind = step.node.op_type
+        if kind in RECTIFIERS or (kind == "Max" and _has_zero(net, step.inputs)):
+            found["node", step.key] = rule
+    return found
+
+
+def _has_zero(net: Network, inputs: tuple[str | None, ...]) -> bool:
+    stored = [net.weights[key] for key in inputs if key is not None and key in net.weights]
+    return len(inputs) == 2 and any(isinstance(v, Tensor) and not v.any() for v in stored)

@@ -1,0 +1,9 @@
+from .attribution import Attribution as Attribution
+from .attribution import attribute as attribute
+from .registry import Map as Map
+from .registry import Method as Method
+from .registry import find_method as find_method
+from .registry import known_methods as known_methods
+from .registry import method as method
+from .subject import Subject as Subject
+from .target import Target as Target

@@ -1,0 +1,181 @@
+"""Which parts of the input does the answer depend on? One call for every method, with how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from inspector.errors import BadInput
+from inspector.execution import Preprocess
+from inspector.methods.registry import Method, find_method
+from inspector.methods.subject import Dtype, Subject, prepare
+from inspector.methods.target import Target
+from inspector.model import Model
+from inspector.views import Figure, draw_heatmap
+
+__all__ = ["Attribution", "attribute", "explain"]
+
+Array = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """A signed raw map and everything it was made from.
+
+    `values` has the axes in `axes`: those of the explained value, or ("n", "h", "w") for maps of a layer.
+    `residual` is what the map misses of the score difference it should distribute, the largest over rows;
+    None where the method promises nothing. `score` is the explained number of the first row.
+    """
+
+    values: Array
+    axes: tuple[str, ...]
+    method: str
+    paper: str
+    target: Target
+    score: float
+    layer: str
+    residual: float | None
+    baseline: str
+    input: str
+    at_layer: Array | None
+    options: Mapping[str, Any]
+    seed: int
+    dtype: str
+    model: str
+    notes: tuple[str, ...]
+    picture: npt.NDArray[np.uint8] | None
+
+    def figure(self, *, media: Any = "image/png") -> Figure:
+        """The first row's map beside and over the input; normalisation is said in the caption."""
+        return draw_heatmap(
+            self._cells(),
+            self.picture,
+            method=self.method,
+            target=str(self.target),
+            score=self.score,
+            layer=self.layer,
+            residual=self.residual,
+            note=" ".join(self.notes),
+            media=media,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """How the map was made, and its range; the values themselves leave as an array."""
+        return {
+            "method": self.method,
+            "paper": self.paper,
+            "model": self.model,
+            "input": self.input,
+            "target": str(self.target),
+            "class": self.target.index,
+            "score": self.score,
+            "layer": self.layer,
+            "residual": self.residual,
+            "baseline": self.baseline,
+            "options": dict(self.options),
+            "seed": self.seed,
+            "dtype": self.dtype,
+            "shape": list(self.values.shape),
+            "axes": list(self.axes),
+            "min": float(self.values.min()),
+            "max": float(self.values.max()),
+            "sum": float(self.values.sum()),
+            "notes": list(self.notes),
+        }
+
+    def _cells(self) -> Array:
+        cells = self.values[0] if self.axes[:1] == ("n",) else self.values
+        return cells.reshape(1, -1) if cells.ndim == 1 else cells
+
+
+def attribute(
+    model: Model,
+    inputs: Any,
+    method: str = "grad-cam",
+    target: int | str | Target | None = None,
+    layer: str | None = None,
+    dtype: Dtype = "float32",
+    *,
+    input: str | None = None,
+    preprocess: str | Preprocess | None = None,
+    device: str = "cpu",
+    logit: bool = True,
+    straight_through: bool = False,
+    seed: int = 0,
+    **options: Any,
+) -> Attribution:
+    """Explain one score of a model by a method of `inspector methods`.
+
+    `inputs` is a picture's path, an array, or `{input name: array}`; `target` a class index or label, "top"
+    (the default), or an expression of the outputs. `logit` explains the score before a final softmax.
+    `options` are those of the method. The map is computed in `dtype` throughout.
+
+    Raises:
+        NoGradientPath: the method needs a gradient or a layer the model does not have.
+        UnknownName: an unknown method, option, layer, input or label.
+        BadInput: inputs or target do not fit the model.
+    """
+    found = find_method(method)
+    subject = prepare(
+        model,
+        inputs,
+        target=target,
+        layer=layer,
+        input=input,
+        preprocess=preprocess,
+        dtype=dtype,
+        device=device,
+        logit=logit,
+        straight_through=straight_through,
+        seed=seed,
+    )
+    return explain(subject, found, **options)
+
+
+def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
+    """Apply a method to a prepared subject; several methods may share one."""
+    made = method.run(subject, **options)
+    values = made.values.detach().cpu()
+    if not bool(torch.isfinite(values).all()):
+        raise BadInput(
+            f"{method.name} gave NaN or infinite values: the model itself overflows at this input. "
+            "Try dtype='float64'."
+        )
+    notes = [*subject.notes, *made.notes]
+    if not bool(values.any()):
+        notes.append(
+            "The map is zero everywhere: the score does not react here. Another layer or target may tell more."
+        )
+    uses_layer = "layer" in method.needs
+    defaults = {name: p.default for name, p in method.options.items()}
+    return Attribution(
+        values=values.numpy(),
+        axes=made.axes,
+        method=method.name,
+        paper=method.paper,
+        target=subject.target,
+        score=float(subject.score()[0]),
+        layer=subject.layer.key if uses_layer else "",
+        residual=None if made.residual is None else float(made.residual.abs().max()),
+        baseline=made.baseline,
+        input=subject.entry,
+        at_layer=None if made.at_layer is None else made.at_layer.detach().cpu().numpy(),
+        options=defaults | options,
+        seed=subject.seed,
+        dtype=str(subject.x.dtype).removeprefix("torch."),
+        model=subject.model.digest,
+        notes=tuple(notes),
+        picture=_picture(subject),
+    )
+
+
+def _picture(subject: Subject) -> npt.NDArray[np.uint8] | None:
+    """The first picture as the model sees it: cut and scaled, (h, w, 3)."""
+    picture = subject.inputs.pictures.get(subject.entry)
+    recipe = subject.inputs.recipes.get(subject.entry)
+    return None if picture is None or recipe is None else recipe.place(picture)

@@ -1,0 +1,35 @@
+"""How does a class activation map come from channel weights? Weighted sum, rectified, brought to input size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from inspector.methods.registry import Map
+from inspector.methods.subject import Subject
+
+__all__ = ["as_places", "finish", "weighted_map"]
+
+
+def as_places(values: Tensor, subject: Subject) -> Tensor:
+    """A layer's value or gradient as (n, c, h, w): tokens laid out on their grid, class tokens left out."""
+    layer = subject.layer
+    if not layer.tokens:
+        return values
+    height, width = layer.grid
+    return values[:, layer.skip :].transpose(1, 2).reshape(values.shape[0], -1, height, width)
+
+
+def weighted_map(weights: Tensor, activations: Tensor) -> Tensor:
+    """Sum over channels of weight × activation: (n, c, 1, 1) or (n, c, h, w) with (n, c, h, w) → (n, h, w)."""
+    return (weights * activations).sum(1)
+
+
+def finish(at_layer: Tensor, subject: Subject, *, rectified: bool, notes: tuple[str, ...] = ()) -> Map:
+    """Rectify where the paper does, and upsample bilinearly to the input's places. Nothing is normalised."""
+    raw = at_layer.clamp(min=0) if rectified else at_layer
+    size = subject.input_size()
+    if len(size) == 2:
+        up = torch.nn.functional.interpolate(raw[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+        return Map(up, ("n", "h", "w"), at_layer=raw, notes=notes)
+    return Map(raw[:, 0], ("n", "t"), at_layer=raw, notes=notes)

@@ -1,0 +1,1 @@
+"""Methods from derivatives of the score by the input."""

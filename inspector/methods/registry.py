@@ -1,0 +1,113 @@
+"""Which attribution methods are there, where do they come from, and what do they need?"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from inspector.errors import UnknownName
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from inspector.methods.subject import Subject
+
+__all__ = ["Map", "Method", "find_method", "known_methods", "method"]
+
+Family = Literal["gradients", "rules", "cams", "perturbation", "attention"]
+Need = Literal["gradient", "layer", "attention", "linear head"]
+
+
+@dataclass(frozen=True)
+class Map:
+    """What a method found: signed raw values, not normalised, not clipped beyond the method's own definition.
+
+    `values` has the shape of the attributed value, or (n, h, w) for maps of a layer, upsampled to the
+    input's height and width by bilinear interpolation; `at_layer` keeps the map before upsampling.
+    `residual` is the completeness or conservation error where the method promises one: the score difference
+    that should have been distributed minus what was, per row.
+    """
+
+    values: Tensor
+    axes: tuple[str, ...]
+    residual: Tensor | None = None
+    at_layer: Tensor | None = None
+    baseline: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registry row."""
+
+    name: str
+    family: Family
+    paper: str
+    needs: tuple[Need, ...]
+    cost: str
+    function: Callable[..., Map]
+    options: Mapping[str, inspect.Parameter] = field(repr=False)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").split("\n", 1)[0]
+
+    def run(self, subject: Subject, **options: Any) -> Map:
+        """Apply the method.
+
+        Raises:
+            UnknownName: the method has no such option.
+        """
+        for name in options:
+            if name not in self.options:
+                raise UnknownName.among(f"option of {self.name}", name, self.options)
+        return self.function(subject, **options)
+
+
+_METHODS: dict[str, Method] = {}
+_FAMILIES: tuple[Family, ...] = ("gradients", "rules", "cams", "perturbation", "attention")
+
+
+def method(
+    name: str, *, family: Family, paper: str, needs: tuple[Need, ...] = (), cost: str = ""
+) -> Callable[[Callable[..., Map]], Callable[..., Map]]:
+    """Register `function(subject, *, option=default, …) -> Map` under the name users type.
+
+    `paper` is an arXiv number or a short citation; `cost` counts passes ("1 backward", "n forwards").
+    """
+
+    def register(function: Callable[..., Map]) -> Callable[..., Map]:
+        if name in _METHODS:
+            raise ValueError(f"method {name!r} is registered twice, by {function.__module__}")
+        parameters = list(inspect.signature(function).parameters.values())[1:]
+        options = {p.name: p for p in parameters}
+        _METHODS[name] = Method(name, family, paper, needs, cost, function, options)
+        return function
+
+    return register
+
+
+def known_methods() -> Mapping[str, Method]:
+    """Every method by name; the modules of the families register themselves."""
+    for family in _FAMILIES:
+        package = importlib.import_module(f"inspector.methods.{family}")
+        for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+            importlib.import_module(f"inspector.methods.{family}.{module.name}")
+    return dict(sorted(_METHODS.items(), key=lambda item: _FAMILIES.index(item[1].family)))
+
+
+def find_method(name: str) -> Method:
+    """One method.
+
+    Raises:
+        UnknownName: no method has this name; near ones are listed.
+    """
+    known = known_methods()
+    if name not in known:
+        raise UnknownName.among("method", name, known, "`inspector methods` lists them all.")
+    return known[name]

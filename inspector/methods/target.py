@@ -1,0 +1,203 @@
+"""Which number is explained? A class by index or label, or any scalar expression of the outputs."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inspector.errors import BadInput, UnknownName
+from inspector.execution.labels import model_labels
+from inspector.model import Model
+
+__all__ = ["Target", "score_value", "scores_of", "settle_target"]
+
+_SOFTMAX = ("Softmax", "LogSoftmax", "Sigmoid")
+_TRANSPARENT = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
+
+
+@dataclass(frozen=True)
+class Target:
+    """The explained number of every row.
+
+    `value` is the key of the value it is read from: the output itself, or the scores before its softmax.
+    `index` is the class; `expression` is set instead for any other scalar of the outputs.
+    """
+
+    value: str
+    index: int | None
+    label: str = ""
+    expression: str = ""
+    logit: bool = False
+
+    def __str__(self) -> str:
+        """`tabby (281), logit`."""
+        if self.expression:
+            return self.expression
+        named = f"{self.label} ({self.index})" if self.label else f"class {self.index}"
+        return f"{named}, logit" if self.logit else named
+
+
+def score_value(model: Model, output: str, *, logit: bool = True) -> tuple[str, bool]:
+    """The value to read scores from: before the output's softmax or sigmoid when `logit`, and whether it is."""
+    if not logit:
+        return output, False
+    key, start = output, output
+    while (node := model.producers.get(key)) is not None and not node.domain:
+        if node.op in _SOFTMAX:
+            return node.inputs[0], True
+        if node.op not in _TRANSPARENT:
+            break
+        key = node.inputs[0]
+    return start, False
+
+
+def settle_target(
+    model: Model,
+    spec: int | str | Target | None,
+    outputs: Mapping[str, Tensor],
+    *,
+    row: int = 0,
+    logit: bool = True,
+) -> Target:
+    """The target that `spec` means: an index, a label, "top" or None for the best class, or an expression.
+
+    An expression is arithmetic over outputs by name: `logits[281] - logits[282]`, `mask[15, 10:20].mean()`;
+    the row axis is left out.
+
+    Raises:
+        BadInput: an index outside the classes, or an expression that is no scalar.
+        UnknownName: no class has this label; near ones are listed.
+    """
+    if isinstance(spec, Target):
+        return spec
+    name = next(iter(outputs))
+    if isinstance(spec, str) and spec not in ("", "top") and not spec.lstrip("-").isdigit():
+        found = _labelled(model, spec)
+        if found is None and _is_expression(spec, outputs):
+            return Target(name, None, expression=spec)
+        if found is None:
+            raise UnknownName.among("class", spec, model_labels(model), "An index works too.")
+        spec = found
+    scores = _class_scores(outputs[name], name)
+    count = scores.shape[1]
+    index = int(scores[row].argmax()) if spec in (None, "", "top") else int(spec)  # pyright: ignore[reportArgumentType]
+    if not -count <= index < count:
+        raise BadInput(f"target {index}: output {name!r} has {count} classes, 0 to {count - 1}.")
+    index %= count
+    labels = model_labels(model)
+    label = labels[index] if len(labels) == count else ""
+    value, is_logit = score_value(model, name, logit=logit)
+    return Target(value, index, label, logit=is_logit)
+
+
+def scores_of(target: Target, values: Mapping[str, Tensor]) -> Tensor:
+    """The explained number of every row, shape (n,)."""
+    if target.expression:
+        return _evaluate(target.expression, values)
+    return _class_scores(values[target.value], target.value)[:, target.index]
+
+
+def _class_scores(output: Tensor, name: str) -> Tensor:
+    """(n, classes) of an output; trailing axes of size 1 are dropped, a plain vector is one class a row."""
+    if output.ndim == 0:
+        return output.reshape(1, 1)
+    if math.prod(output.shape[2:]) not in (0, 1):
+        shape = "×".join(map(str, output.shape))
+        raise BadInput(
+            f"output {name!r} is {shape}: not one score a class. Give the target as an expression, such as "
+            f"'{name}[0, 10:20, 10:20].mean()' (without the row axis)."
+        )
+    return output.reshape(output.shape[0], -1)
+
+
+def _labelled(model: Model, name: str) -> int | None:
+    labels = model_labels(model)
+    folded = [label.casefold() for label in labels]
+    return folded.index(name.casefold()) if name.casefold() in folded else None
+
+
+_METHODS = {"mean", "sum", "max", "min", "norm", "abs", "log", "exp", "square"}
+_OPERATIONS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.Pow: lambda a, b: a**b,
+}
+
+
+def _is_expression(text: str, outputs: Mapping[str, Tensor]) -> bool:
+    try:
+        tree = ast.parse(_quoted(text, outputs), mode="eval")
+    except SyntaxError:
+        return False
+    return any(isinstance(node, ast.Name) for node in ast.walk(tree))
+
+
+def _quoted(text: str, outputs: Mapping[str, Tensor]) -> str:
+    """The expression with output names that are no identifiers replaced by ones that are."""
+    for position, name in enumerate(sorted(outputs, key=len, reverse=True)):
+        if not name.isidentifier():
+            text = text.replace(name, f"_output_{position}")
+    return text
+
+
+def _evaluate(text: str, values: Mapping[str, Tensor]) -> Tensor:
+    named = {n: v for n, v in values.items() if n.isidentifier()}
+    for position, name in enumerate(sorted(values, key=len, reverse=True)):
+        named[f"_output_{position}"] = values[name]
+    rows = next(iter(values.values())).shape[0]
+    tree = ast.parse(_quoted(text, values), mode="eval").body
+    named = {n: v for n, v in named.items() if v.ndim and v.shape[0] == rows}
+    found = [_walk(tree, {n: v[row] for n, v in named.items()}, text) for row in range(rows)]
+    for number in found:
+        if not isinstance(number, Tensor) or number.numel() != 1:
+            shape = tuple(number.shape) if isinstance(number, Tensor) else type(number).__name__
+            raise BadInput(f"target {text!r} gives {shape}, expected one number: add .sum() or an index.")
+    return torch.stack([number.reshape(()) for number in found])
+
+
+def _walk(node: ast.AST, names: Mapping[str, Any], text: str) -> Any:
+    """Evaluate a small arithmetic language; nothing else of Python is reachable."""
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return number
+        case ast.Name(id=name):
+            if name not in names:
+                raise UnknownName.among("output", name, names)
+            return names[name]
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            return -_walk(inner, names, text)
+        case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _OPERATIONS:
+            return _OPERATIONS[type(operation)](_walk(left, names, text), _walk(right, names, text))
+        case ast.Subscript(value=inner, slice=place):
+            return _walk(inner, names, text)[_place(place, text)]
+        case ast.Call(func=ast.Attribute(value=inner, attr=name), args=[], keywords=[]) if name in _METHODS:
+            return getattr(_walk(inner, names, text), name)()
+        case _:
+            raise BadInput(
+                f"target {text!r}: only output names, numbers, + - * / **, indices and "
+                f"{', '.join(sorted(_METHODS))} are understood."
+            )
+
+
+def _place(node: ast.AST, text: str) -> Any:
+    match node:
+        case ast.Tuple(elts=parts):
+            return tuple(_place(part, text) for part in parts)
+        case ast.Slice(lower=lower, upper=upper, step=step):
+            return slice(*(None if part is None else _place(part, text) for part in (lower, upper, step)))
+        case ast.Constant(value=int() | None as number):
+            return number
+        case ast.Constant(value=value) if value is Ellipsis:
+            return ...
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as number)):
+            return -number
+        case _:
+            raise BadInput(f"target {text!r}: an index must be whole numbers and slices.")
