@@ -81,11 +81,8 @@ def linear_classifier(
     scores = rows @ weights.T
     scores = scores + _matrix(intercepts, rows, -1) if intercepts else scores
     if scores.shape[1] == 1 and len(labels) == 2:
-        best = (scores[:, 0] > (0.5 if post_transform == "LOGISTIC" else 0)).long()
-        if post_transform == "LOGISTIC":
-            share = torch.sigmoid(scores)
-            return pick(labels, (share[:, 0] > 0.5).long()), torch.cat([1 - share, share], 1)
-        return pick(labels, best), torch.cat([-scores, scores], 1)
+        share = torch.sigmoid(scores) if post_transform == "LOGISTIC" else scores
+        return pick(labels, (scores[:, 0] > 0).long()), torch.cat([1 - share, share], 1)
     return pick(labels, scores.argmax(1)), transformed(scores, post_transform)
 
 
@@ -161,8 +158,6 @@ def svm_classifier(
     best = votes.argmax(1)
     if len(labels) == 2 and pairs.shape[1] == 1:
         pairs = torch.cat([-pairs, pairs], 1)
-        if post_transform == "NONE":
-            pairs = pairs.flip(1) * torch.tensor([1.0, 1.0], device=x.device)
     return pick(labels, best), transformed(pairs, post_transform)
 
 

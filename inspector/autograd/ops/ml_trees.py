@@ -156,7 +156,7 @@ def tree_ensemble_classifier(x: Tensor, **attributes: Any) -> tuple[Value, Tenso
     if count == 2 and len(set(attributes["class_ids"])) == 1:
         only = attributes["class_ids"][0]
         score = scores[:, only] + (base[-1] if base.size else 0)
-        return _binary(torch.from_numpy(score).float(), labels, post, bool((weights >= 0).all()))
+        return _binary(torch.from_numpy(score).float(), labels, post, bool((weights >= 0).all()), only)
     if base.size:
         scores = scores + base
     best = np.where(voted, scores, -np.inf).argmax(1) if voted.any() else scores.argmax(1)
@@ -164,16 +164,21 @@ def tree_ensemble_classifier(x: Tensor, **attributes: Any) -> tuple[Value, Tenso
     return chosen, transformed(torch.from_numpy(scores).float(), post)
 
 
-def _binary(score: Tensor, labels: Array, post: str, positive: bool) -> tuple[Value, Tensor]:
-    """Two classes, votes for one only: weights that are all positive are probabilities, else margins."""
-    best = (score > (0.5 if positive else 0)).long().numpy()
+def _binary(score: Tensor, labels: Array, post: str, positive: bool, only: int) -> tuple[Value, Tensor]:
+    """Two classes, votes for one only: weights that are all positive are probabilities, else margins.
+
+    Votes for class 0 stand for the second class and its complement is filled in; votes for class 1 leave the
+    first score at 0 (what ONNX Runtime does).
+    """
+    chosen = _chosen(labels, (score > (0.5 if positive else 0)).long().numpy())
+    if only == 1:
+        return chosen, transformed(torch.stack([torch.zeros_like(score), score], 1), post)
     if post == "PROBIT":
-        return _chosen(labels, best), transformed(score.unsqueeze(1), post)
-    if positive:
-        pair = torch.stack([1 - score, score], 1)
-        return _chosen(labels, best), pair
+        return chosen, transformed(score.unsqueeze(1), post)
     pair = torch.stack([-score, score], 1)
-    return _chosen(labels, best), torch.sigmoid(pair) if post == "LOGISTIC" else pair
+    if post == "LOGISTIC":
+        return chosen, torch.sigmoid(pair)
+    return chosen, torch.stack([1 - score, score], 1) if positive else pair
 
 
 def _chosen(labels: Array, places: Array) -> Value:
