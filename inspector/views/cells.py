@@ -63,7 +63,8 @@ def _word(value: object) -> str:
     if isinstance(value, (int, np.integer)):
         return f"{int(value):,}"
     if isinstance(value, (complex, np.complexfloating)):
-        return f"{number(float(value.real), 4)} {'−' if value.imag < 0 else '+'} {number(abs(float(value.imag)), 4)}i"
+        sign = "−" if value.imag < 0 else "+"
+        return f"{number(float(value.real), 4)} {sign} {number(abs(float(value.imag)), 4)}i"
     try:
         return number(float(value), 6)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError):
