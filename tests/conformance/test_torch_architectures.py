@@ -1,0 +1,107 @@
+"""Do well-known PyTorch architectures compute the same as ONNX, at sizes they were not exported at?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from architectures import ARCHITECTURES, Architecture
+from fidelity import assert_every_tensor, run_onnx
+from torch import nn
+
+from converters import to_onnx
+
+TOLERANCE = 1e-4
+"""Largest difference over the spread of the outputs across random inputs."""
+LEAST_SPREAD = 1e-2
+QUICK = {("resnet", "trace")}
+NOT_SCRIPTED = {
+    "swin": "transformers code is not in the scripting subset of Python",
+    "bert": "transformers code is not in the scripting subset of Python",
+    "gpt": "transformers code is not in the scripting subset of Python",
+    "encoder": "its code asks for autocast, which the older exporter does not know",
+}
+
+
+def _module(net: nn.Module, row: Architecture, folder: Path) -> tuple[Any, dict[str, Any]]:
+    return net, {"example": row.inputs(row.traced)}
+
+
+def _program(net: nn.Module, row: Architecture, folder: Path) -> tuple[Any, dict[str, Any]]:
+    auto = torch.export.Dim.AUTO
+    axes = {axis: auto for axis, dim in enumerate(row.shape) if isinstance(dim, str)}
+    recurrent = any(isinstance(layer, nn.RNNBase) for layer in net.modules())
+    program = torch.export.export(
+        net, (row.inputs(row.traced),), dynamic_shapes=({0: auto} if recurrent else axes,)
+    )
+    torch.export.save(program, folder / "net.pt2")
+    return folder / "net.pt2", {}
+
+
+def _trace(net: nn.Module, row: Architecture, folder: Path) -> tuple[Any, dict[str, Any]]:
+    torch.jit.save(torch.jit.trace(net, row.inputs(row.traced), check_trace=False), folder / "net.pt")
+    return folder / "net.pt", {}
+
+
+def _script(net: nn.Module, row: Architecture, folder: Path) -> tuple[Any, dict[str, Any]]:
+    torch.jit.save(torch.jit.script(net), folder / "net.pt")
+    return folder / "net.pt", {}
+
+
+ROUTES: dict[str, Callable[[nn.Module, Architecture, Path], tuple[Any, dict[str, Any]]]] = {
+    "module": _module,
+    "program": _program,
+    "trace": _trace,
+    "script": _script,
+}
+CASES = [
+    pytest.param(name, route, id=f"{name}-{route}", marks=() if (name, route) in QUICK else pytest.mark.slow)
+    for name in ARCHITECTURES
+    for route in ROUTES
+    if not (route == "script" and name in NOT_SCRIPTED)
+]
+
+
+@pytest.mark.parametrize(("name", "route"), CASES)
+def test_architecture(name: str, route: str, tmp_path: Path, record_property: Any) -> None:
+    row = ARCHITECTURES[name]
+    net = row.module()
+    source, options = ROUTES[route](net, row, tmp_path)
+    conversion = to_onnx(source, input_shape={"": row.shape}, **options)
+    assert conversion.model.opset_import[0].domain == "", conversion.notes
+    fixed_length = route == "program" and any(isinstance(layer, nn.RNNBase) for layer in net.modules())
+    difference = spread = 0.0
+    for sizes in row.others:
+        if fixed_length:
+            sizes = {**sizes, "time": row.traced["time"]}
+        one, other = row.inputs(sizes, 7), row.inputs(sizes, 8)
+        expected, again = net(one).detach().numpy(), net(other).detach().numpy()
+        (found,) = run_onnx(conversion.model, Path(str(conversion.folder)), one)
+        assert found.shape == expected.shape
+        difference = max(difference, float(np.abs(found - expected).max()))
+        spread = max(spread, float(np.std(expected - again)))
+    record_property("difference", difference)
+    record_property("spread", spread)
+    assert spread > LEAST_SPREAD
+    assert difference <= TOLERANCE * spread
+    assert assert_every_tensor(conversion, net.state_dict()) == len(net.state_dict())
+
+
+def test_a_deliberate_break_is_caught(tmp_path: Path) -> None:
+    row = ARCHITECTURES["resnet"]
+    net = row.module()
+    source, options = _trace(net, row, tmp_path)
+    conversion = to_onnx(source, input_shape={"": row.shape}, **options)
+    node = next(n for n in conversion.model.graph.node if n.op_type == "BatchNormalization")
+    kept = [a for a in node.attribute if a.name != "epsilon"]
+    del node.attribute[:]
+    node.attribute.extend([*kept, onnx.helper.make_attribute("epsilon", 1.5e-2)])
+    batch = row.inputs(row.others[0], 7)
+    (found,) = run_onnx(conversion.model, Path(str(conversion.folder)), batch)
+    expected = net(batch).detach().numpy()
+    assert np.abs(found - expected).max() > TOLERANCE * np.std(expected)
