@@ -185,6 +185,8 @@ def test_values_of_a_loop_are_stacked_by_iteration() -> None:
     model = inspector.open_model(loop_model(growing=False))
     got = capture(model, np.array([1.0, 3.0], np.float32))
     assert got["loop.body/twice"].tolist() == [[2, 6], [4, 12], [8, 24]]
+    assert got["loop.body/y_out"].tolist() == got["loop.body/twice"].tolist()
+    assert got["loop.body/go_out"].tolist() == [True] * 3
 
 
 def test_values_that_grow_in_a_loop_give_their_last_iteration() -> None:
@@ -192,6 +194,43 @@ def test_values_that_grow_in_a_loop_give_their_last_iteration() -> None:
     got = capture(model, np.array([1.0, 3.0], np.float32))
     assert got["loop.body/longer"].shape == (16,)
     assert got["loop.body/twice"].tolist() == [8, 24]
+
+
+def test_values_of_a_scan_are_stacked_by_step() -> None:
+    body = helper.make_graph(
+        [
+            helper.make_node("Add", ["sum_in", "item"], ["sum_out"], name="add"),
+            helper.make_node("Neg", ["sum_out"], ["inner"], name="neg"),
+            helper.make_node("Mul", ["inner", "item"], ["scanned"], name="mul"),
+        ],
+        "body",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in ("sum_in", "item")],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in ("sum_out", "scanned")],
+    )
+    scan = helper.make_node(
+        "Scan", ["start", "x"], ["end", "rows"], name="scan", num_scan_inputs=1, body=body
+    )
+    proto = helper.make_model(
+        helper.make_graph(
+            [scan],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 1])],
+            [helper.make_tensor_value_info("rows", TensorProto.FLOAT, [3, 1])],
+            [helper.make_tensor("start", TensorProto.FLOAT, [1], [10.0])],
+        ),
+        ir_version=8,
+    )
+    proto.opset_import[0].version = 17
+    got = capture(inspector.open_model(proto), np.array([[1.0], [2.0], [3.0]], np.float32))
+    assert got["scan.body/inner"].tolist() == [[-11], [-13], [-16]]
+    assert got["rows"].tolist() == [[-11], [-26], [-48]]
+
+
+def test_replayed_values_do_not_pile_up(classifier: inspector.Model) -> None:
+    got = capture(classifier, random_feeds(classifier), strategy="checkpoint")
+    sizes = [got[key].nbytes for key in got]
+    held = sum(array.nbytes for array in (*got.kept.values(), *got.recent.values()))
+    assert held < sum(sizes) / 2
 
 
 def test_nodes_out_of_order_and_a_newer_ir_run() -> None:

@@ -34,8 +34,9 @@ class Capture(Mapping[str, Array]):
     """Values by key, read-only, for one set of inputs.
 
     Iterating lists the captured values in graph order. Look-up also gives inputs and stored constants, and
-    replays a value that was not kept. `graph` is "exact" (no operator fused) or "fused"; `device` is what
-    ran. `absent` says which values have none, and why (an `If` branch that did not run, …).
+    replays a value that was not kept; of replayed values only the last part is held, so memory stays within
+    the plan. `graph` is "exact" (no operator fused) or "fused"; `device` is what ran. `absent` says which
+    values have none, and why (an `If` branch that did not run, …).
     """
 
     model: Model
@@ -47,6 +48,7 @@ class Capture(Mapping[str, Array]):
     absent: Mapping[str, str]
     runner: Runner = field(repr=False)
     kept: dict[str, Any] = field(repr=False)
+    recent: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, key: str) -> Array:
         """The value.
@@ -54,7 +56,7 @@ class Capture(Mapping[str, Array]):
         Raises:
             UnknownName: no such value, or it has none for this input; the reason is given.
         """
-        found = self.kept.get(key)
+        found = self.kept.get(key, self.recent.get(key))
         if found is None and key in self.feeds:
             return self.feeds[key]
         if found is None:
@@ -85,10 +87,8 @@ class Capture(Mapping[str, Array]):
 
     def on_device(self, key: str) -> Any:
         """The value where the device left it: an `OrtValue` with DLPack on CUDA, an array on the CPU."""
-        if key not in self.kept:
-            host = self[key]  # replays it, or finds it among inputs and constants
-            return self.kept.get(key, host)
-        return self.kept[key]
+        host = self[key]  # replays it, or finds it among inputs and constants
+        return self.kept.get(key, self.recent.get(key, host))
 
     def torch(self, key: str) -> Any:
         """The value as a torch tensor over the same memory, on the device that ran; treat it as read-only."""
@@ -96,10 +96,11 @@ class Capture(Mapping[str, Array]):
 
     def _replay(self, key: str) -> Any:
         found, absent = self.runner.replay(key, self.feeds, self.kept)
-        self.kept.update(found)
+        self.recent.clear()
+        self.recent.update(found)
         if key in absent:
             raise NotCaptured(f"value {key!r} has none for this input: {absent[key]}.")
-        return self.kept.get(key)
+        return self.recent.get(key)
 
     def _missing(self, key: str) -> NotCaptured:
         if key in self.absent:

@@ -23,7 +23,7 @@ __all__ = ["Counters", "add_statistics"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 COUNTED = ("min", "max", "mean", "square")
-_OPERATORS = {"min": "ReduceMin", "max": "ReduceMax", "mean": "ReduceMean", "square": "ReduceMean"}
+_OPERATORS = {"min": "ReduceMin", "max": "ReduceMax", "mean": "ReduceMean", "square": "ReduceSumSquare"}
 _COUNTABLE = frozenset(("float32", "float16", "float64"))
 
 
@@ -57,7 +57,8 @@ class Counters:
         """min, max, mean and mean square of each (n, c) of a value, by counter name."""
         if key not in self.counted:
             return None
-        return {what: _array(kept[counter(key, what)]) for what in COUNTED}
+        found = {what: _array(kept[counter(key, what)]) for what in COUNTED}
+        return found | {"square": found["square"] / _reduced(self.values[key])}
 
 
 def _array(value: Any) -> Array:
@@ -73,7 +74,7 @@ def add_statistics(proto: onnx.ModelProto, keys: Iterable[str], values: Mapping[
     """The graph with min, max, mean and mean square of each keyed value over all axes but the first two.
 
     Values of fewer than two axes are reduced over everything behind the first. Only top-level values of
-    floating type and known rank are counted. The graph must be in order.
+    floating type and known shape are counted. The graph must be in order.
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(proto)
@@ -85,8 +86,8 @@ def add_statistics(proto: onnx.ModelProto, keys: Iterable[str], values: Mapping[
         order.append(node)
         for name in node.output:
             value = values.get(name)
-            if name in wanted and value is not None and value.dtype in _COUNTABLE and value.shape is not None:
-                order += _counting(name, len(value.shape), opset)
+            if name in wanted and value is not None and value.dtype in _COUNTABLE and value.size is not None:
+                order += _counting(name, len(value.shape or ()), opset)
                 counted.append(name)
     changed.graph.ClearField("node")
     changed.graph.node.extend(order)
@@ -97,8 +98,18 @@ def add_statistics(proto: onnx.ModelProto, keys: Iterable[str], values: Mapping[
     return Counters(changed, tuple(counted), values)
 
 
+def _axes(rank: int) -> list[int]:
+    return list(range(2, rank)) if rank > 2 else list(range(1, rank))
+
+
+def _reduced(value: Value) -> int:
+    """How many elements one counter of the value sums up."""
+    shape = [d for d in value.shape or () if isinstance(d, int)]
+    return max(1, math.prod(shape[axis] for axis in _axes(len(shape))))
+
+
 def _counting(name: str, rank: int, opset: int) -> list[onnx.NodeProto]:
-    axes = list(range(2, rank)) if rank > 2 else list(range(1, rank))
+    axes = _axes(rank)
     nodes: list[onnx.NodeProto] = []
     if not axes:  # a scalar or a vector is its own statistic
         for what in COUNTED:
@@ -107,17 +118,14 @@ def _counting(name: str, rank: int, opset: int) -> list[onnx.NodeProto]:
             made = counter(name, what)
             nodes.append(helper.make_node(operator, inputs, [made], name=made))
         return nodes
-    square = f"inspector:squared:{name}"
-    nodes.append(helper.make_node("Mul", [name, name], [square], name=square))
     for what in COUNTED:
-        made = counter(name, what)
-        source = square if what == "square" else name
+        made, operator = counter(name, what), _OPERATORS[what]
         if opset >= 18:
             listed = f"inspector:axes:{what}:{name}"
             tensor = helper.make_tensor(listed, onnx.TensorProto.INT64, [len(axes)], axes)
             nodes.append(helper.make_node("Constant", [], [listed], name=listed, value=tensor))
-            node = helper.make_node(_OPERATORS[what], [source, listed], [made], name=made, keepdims=0)
+            node = helper.make_node(operator, [name, listed], [made], name=made, keepdims=0)
         else:
-            node = helper.make_node(_OPERATORS[what], [source], [made], name=made, axes=axes, keepdims=0)
+            node = helper.make_node(operator, [name], [made], name=made, axes=axes, keepdims=0)
         nodes.append(node)
     return nodes

@@ -42,7 +42,13 @@ FUSES_ON = frozenset(
 )
 """Operators whose single-use result ONNX Runtime likes to fuse with its reader: poor places for a cut."""
 
+FUSES_INTO = frozenset(("Relu", "LeakyRelu", "Clip", "Sigmoid", "HardSigmoid", "Tanh", "BatchNormalization"))
+"""Operators that swallow whatever they alone read."""
+
 FUSION_PENALTY = 4.0
+
+PASSING = frozenset(("Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Transpose"))
+"""Operators that cost nothing to repeat on a stored weight."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,9 @@ def segment_graph(
     part.graph.name = proto.graph.name or "segment"
     needed = {name for node in nodes for name in reads(node)}
     made = {name for node in nodes for name in node.output}
-    for node in proto.graph.node:
-        if node.op_type == "Constant" and node.output and node.output[0] in needed - made:
-            part.graph.node.add().CopyFrom(node)
+    for node in _repeated(proto, needed - made):
+        part.graph.node.add().CopyFrom(node)
+        needed.update(reads(node))
     for node in nodes:
         part.graph.node.add().CopyFrom(node)
     part.graph.initializer.extend(t for t in proto.graph.initializer if t.name in needed)
@@ -123,10 +129,25 @@ def _typed(name: str, value: Value) -> onnx.ValueInfoProto:
 
 
 def _stored(proto: onnx.ModelProto) -> set[str]:
-    """Names whose value the file holds: initializers and constants; they are copied, never passed on."""
+    """Names whose value follows from the file alone: they are made again where needed, never passed on."""
     names = {t.name for t in proto.graph.initializer}
     names |= {s.values.name for s in proto.graph.sparse_initializer}
-    return names | {n.output[0] for n in proto.graph.node if n.op_type == "Constant" and n.output}
+    names -= {info.name for info in proto.graph.input}
+    for node in proto.graph.node:
+        if node.op_type == "Constant" or (node.op_type in PASSING and all(n in names for n in node.input)):
+            names.update(node.output)
+    return names
+
+
+def _repeated(proto: onnx.ModelProto, wanted: set[str]) -> list[onnx.NodeProto]:
+    """Constants, and cheap nodes over stored values, that a segment needs from before it; in order."""
+    stored = _stored(proto)
+    missing, found = set(wanted), list[onnx.NodeProto]()
+    for node in reversed(proto.graph.node):
+        if missing.intersection(node.output) and stored.issuperset(node.output):
+            found.append(node)
+            missing.update(node.input)
+    return found[::-1]
 
 
 def _last_reads(
@@ -161,7 +182,9 @@ def _crossing_costs(
             weight = float("1e18")
         else:
             weight = float(UNKNOWN_BYTES if value.nbytes is None else value.nbytes + 64)
-            if len(readers[name]) == 1 and proto.graph.node[made].op_type in FUSES_ON:
+            reader = proto.graph.node[readers[name][0]].op_type
+            fusing = proto.graph.node[made].op_type in FUSES_ON or reader in FUSES_INTO
+            if len(readers[name]) == 1 and fusing:
                 weight *= FUSION_PENALTY
         change[made + 1] += weight
         change[until + 1] -= weight
