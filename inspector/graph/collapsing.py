@@ -195,6 +195,10 @@ def _wired(
     return tuple(edges), tuple(Portal(value, start, stops) for (start, value), stops in portals.items())
 
 
+_ALIKE = 4
+"""A group of more blocks that are alike, but for sizes, says more closed: it is opened on demand."""
+
+
 def shown_members(block: Block, hidden: Collection[str]) -> list[str | Block]:
     """The members that an open block shows; of a repeat, those of its first copy."""
     inner = block.children[0] if block.kind == "repeat" else block
@@ -214,7 +218,8 @@ def _opened(tree: Block, count: Callable[[Block], int], limit: int) -> set[str]:
         following: list[Block] = []
         for block in sorted(level, key=lambda b: (count(b) > 12, -len(b.all_nodes))):
             more = count(block) - 1
-            if total + more <= limit:
+            many_alike = block.kind == "similar" and len(block.members) > _ALIKE
+            if total + more <= limit and not many_alike:
                 opened.add(block.key)
                 total += more
                 inner = block.children[0] if block.kind == "repeat" else block

@@ -145,7 +145,7 @@ class _Drawer:
         facts = [_counted(len(nodes), "operator")]
         if parameters:
             facts.append(f"{count_text(parameters)} parameters")
-        rows = [_line(f"{plain(block.label)}{_times(block)}", 12, bold=True)]
+        rows = [_line(f"{plain(block.label, 44)}{_times(block)}", 12, bold=True)]
         if block.source_class:
             rows.append(_line(plain(block.source_class), 10, _FAINT, italic=True))
         rows += [_line(" · ".join(facts), 10, _FAINT), _mix(families)]

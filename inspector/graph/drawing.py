@@ -175,13 +175,15 @@ def _header(model: Model, view: View, total: Cost, notes: list[str]) -> tuple[st
 def _short_names(model: Model, view: View) -> dict[str, str]:
     """The last step of a node's own scope, where the frame around it does not say it already."""
     found = places(model)
-    frames = {frame.id: frame.block.label.rpartition("/")[2] for frame in view.frames}
+    around: dict[str, set[str]] = {"": set()}
+    for frame in view.frames:
+        around[frame.id] = around[frame.parent] | set(frame.block.label.split("/"))
     names: dict[str, str] = {}
     for box in view.boxes:
         place = found.get(box.key) if box.kind == "node" else None
         if place is None or not place.path:
             continue
         last = place.path[-1]
-        if last != frames.get(box.frame, "") and not last.isdigit():
+        if last not in around[box.frame] and not last.isdigit():
             names[box.key] = last
     return names

@@ -11,6 +11,7 @@ from inspector.graph.drafts import Draft, Kind
 from inspector.graph.regions import structured
 from inspector.graph.repeats import Run, Signatures, find_runs
 from inspector.graph.scopes import Place, class_names, places
+from inspector.graph.untangling import in_flow_order, untangle
 from inspector.model import Model, Node
 
 __all__ = ["Block", "blocks", "static_nodes"]
@@ -92,8 +93,9 @@ def blocks(model: Model) -> Block:
     static = static_nodes(model)
     root = Draft("model", model.name)
     root.members = _graph(model, "", by_body, found, signs, static)
+    untangle(model, root)
     _fold(model, root, signs)
-    _section(root, static)
+    _section(model, root, static)
     return _freeze(root, "", 0)
 
 
@@ -114,7 +116,7 @@ def _graph(
             members[node.key] = node.key
             continue
         depth = len(found[node.key].path) if node.key in found else 0
-        control = Draft("control", node.key, [])
+        control = Draft("control", node.proto.name.rpartition("/")[2] or node.key, [])
         for name in inner:
             content = _graph(model, f"{node.key}.{name}/", by_body, found, signs, static, max(outer, depth))
             if content:
@@ -280,7 +282,7 @@ def _with_runs(members: Sequence[str | Draft], runs: Sequence[Run]) -> list[str 
     return found + list(members[done:])
 
 
-def _section(root: Draft, static: frozenset[str]) -> None:
+def _section(model: Model, root: Draft, static: frozenset[str]) -> None:
     """Cut long lists of members into sections of about the square root of their number."""
     order: list[Draft] = [root]
     for draft in order:
@@ -290,6 +292,8 @@ def _section(root: Draft, static: frozenset[str]) -> None:
             shown = [i for i, m in enumerate(draft.members) if not isinstance(m, str) or m not in static]
             if len(shown) <= _MANY:
                 break
+            draft.members = in_flow_order(model, draft.members)
+            shown = [i for i, m in enumerate(draft.members) if not isinstance(m, str) or m not in static]
             size = max(16, min(_MANY, round(len(shown) ** 0.5)))
             cuts = [0, *(shown[i - 1] + 1 for i in range(size, len(shown), size)), len(draft.members)]
             parts = [draft.members[a:b] for a, b in pairwise(cuts)]

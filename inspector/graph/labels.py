@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 from onnx import defs, helper
 
+from inspector.graph.families import family
 from inspector.model import Model, Node, Value, Weight
 from inspector.model.shapes import format_shape
 
@@ -77,18 +78,30 @@ def _weights(model: Model, node: Node) -> list[str]:
         return [_SUMMARY[node.op](main.shape, node.attributes)]
     if node.op in _CHANNELS and main is not None:
         return [f"{main.shape[0]} channels"] if main.shape else []
-    rows = [
-        _constant(weight) for position, weight in found.items() if position or node.op in ("Gather", "MatMul")
-    ]
-    if node.op in _COMMUTING and 0 in found:
-        rows.insert(0, _constant(found[0]))
-    if node.op == "Add":
-        rows = [row.replace("weight", "bias") for row in rows]
-    return [row for row in rows if row][:2]
+    named = _inputs(node.op, model.opsets.get(node.domain, 1), node.domain)
+    arithmetic = family(node.op, node.domain).name == "arithmetic"
+    rows = []
+    for position, weight in found.items():
+        text = _constant(weight)
+        if not text or node.op == "Concat":
+            continue
+        name = "" if arithmetic or position >= len(named) else named[position]
+        if weight.size > _FEW:
+            name = "bias" if node.op == "Add" else name or "weight"
+        rows.append(f"{name} {text}".strip())
+    return rows[:3]
+
+
+@cache
+def _inputs(op: str, version: int, domain: str) -> tuple[str, ...]:
+    """What the standard calls each input; repeated ones only once."""
+    try:
+        return tuple(port.name.lower() for port in defs.get_schema(op, version, domain).inputs)
+    except defs.SchemaError:
+        return ()
 
 
 _MAIN = {"QLinearConv": 3, "QLinearMatMul": 3}
-_COMMUTING = frozenset(("Add", "Mul", "Sub", "Div", "Pow", "Where", "Equal", "Max", "Min"))
 _CHANNELS = frozenset(
     (
         "BatchNormalization",
@@ -143,7 +156,7 @@ def _constant(weight: Weight) -> str:
     if weight.size == 0:
         return "none"
     if weight.size > _FEW or weight.dtype == "string":
-        return f"weight {format_shape(weight.shape)}"
+        return format_shape(weight.shape)
     values = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in weight.array().reshape(-1).tolist()]
     return values[0] if len(values) == 1 else f"[{', '.join(values)}]"
 

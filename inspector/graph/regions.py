@@ -20,11 +20,23 @@ _RECURSE = 12
 
 _DEPTH = 8
 
+_WHOLE = 0.8
+"""A region with a larger share of the nodes says nothing; its members stand in its place."""
+
+_PERIOD = 48
+"""Repetitions with more members in a period than this are not looked for."""
+
 
 def structured(model: Model, keys: Sequence[str | Draft], signs: Signatures) -> list[str | Draft]:
     """Nodes in topological order, grouped into regions, and regions grouped where they repeat alike."""
     members = _regions(model, keys, depth=0, skip=frozenset())
-    return _similar(model, _similar(model, members, signs, least=2), signs, least=3)
+    most = max(members, key=_size, default="")
+    if isinstance(most, Draft) and _size(most) > _WHOLE * sum(map(_size, keys)):
+        place = members.index(most)
+        members[place : place + 1] = most.members
+    members = _similar(model, members, signs, longest=1, least=3)
+    members = _similar(model, members, signs, longest=_PERIOD, least=2)
+    return _similar(model, members, signs, longest=_PERIOD, least=3)
 
 
 def _regions(
@@ -75,14 +87,14 @@ def _spans(model: Model, members: Sequence[str | Draft], skip: frozenset[str]) -
 
 
 def _similar(
-    model: Model, members: Sequence[str | Draft], signs: Signatures, least: int
+    model: Model, members: Sequence[str | Draft], signs: Signatures, *, longest: int, least: int
 ) -> list[str | Draft]:
     """Runs of at least so many alike periods become one member: a unit per period, all units in one group."""
     row = [signs.loose(member) for member in members]
     starts = [_may_start(model, member) for member in members]
     found: list[str | Draft] = []
     done = 0
-    for run in find_runs(row, longest=48, starts=starts):
+    for run in find_runs(row, longest=longest, starts=starts):
         size = sum(_size(member) for member in members[run.start : run.stop])
         if size < 6 or run.count < least or (run.period == 1 and isinstance(members[run.start], str)):
             continue
