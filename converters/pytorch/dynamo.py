@@ -18,8 +18,12 @@ from converters.pytorch.inputs import Inputs
 __all__ = ["export_module", "export_program", "quiet"]
 
 
-def export_module(module: torch.nn.Module, inputs: Inputs, opset: int | None) -> ir.Model:
+def export_module(
+    module: torch.nn.Module, inputs: Inputs, opset: int | None
+) -> tuple[ir.Model, dict[str, int]]:
     """Capture a module in evaluation mode; its training flags are put back afterwards.
+
+    The second result maps symbols of axes that the code fixes after all to their only size.
 
     Raises:
         ConversionFailed: torch.export refused the module; the message says why in a few lines.
@@ -46,7 +50,8 @@ def export_module(module: torch.nn.Module, inputs: Inputs, opset: int | None) ->
         for layer, mode in modes.items():
             layer.training = mode
     assert program is not None
-    return program.model
+    assert program.exported_program is not None
+    return program.model, _fixed_sizes(program.exported_program)
 
 
 def export_program(program: torch.export.ExportedProgram, opset: int | None) -> ir.Model:
@@ -78,6 +83,14 @@ def quiet() -> Generator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+def _fixed_sizes(program: torch.export.ExportedProgram) -> dict[str, int]:
+    """Symbols that may take one size only: the exporter still writes them as if they were free."""
+    ranges = {
+        str(symbol): (bounds.lower, bounds.upper) for symbol, bounds in program.range_constraints.items()
+    }
+    return {symbol: int(lower) for symbol, (lower, upper) in ranges.items() if lower == upper}
 
 
 def _forget_dispatch() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import onnx
 import onnx_ir as ir
@@ -26,8 +27,9 @@ def finish(
     inputs: Inputs,
     scope: Callable[[onnx.GraphProto], None],
     folder: Path,
+    fixed: Mapping[str, int] = MappingProxyType({}),
 ) -> list[str]:
-    """Write `model.onnx` and `weights.bin`; returns the notes.
+    """Write `model.onnx` and `weights.bin`; returns the notes. `fixed` holds symbols with one size only.
 
     Raises:
         ConversionFailed: a weight did not survive bit for bit.
@@ -40,6 +42,7 @@ def finish(
     ir.save(model, path, external_data=WEIGHTS_FILE, size_threshold_bytes=INLINE_BYTES - 1)
     proto = onnx.load(path, load_external_data=False)
     scope(proto.graph)
+    scopes.fix_dims(proto.graph, fixed)
     scopes.merge_constants(proto.graph)
     scopes.name_nodes(proto.graph)
     notes = [*ledger.notes(), *_dims(proto.graph, inputs)]

@@ -10,7 +10,7 @@ import onnx
 
 from converters.provenance import describe_node, node_class, node_scope
 
-__all__ = ["merge_constants", "name_nodes", "rename_dims", "scope_dynamo", "scope_legacy"]
+__all__ = ["fix_dims", "merge_constants", "name_nodes", "rename_dims", "scope_dynamo", "scope_legacy"]
 
 _ARBITRARY = re.compile(r"[A-Za-z]+\d+_dim_\d+")
 _SYMBOL = re.compile(r"[A-Za-z_]\w*")
@@ -94,6 +94,19 @@ def _read_instead(graph: onnx.GraphProto, twins: Mapping[str, str]) -> None:
         if value.name in twins:
             # A graph output must keep its name, so its own constant comes back as an alias.
             graph.node.add(op_type="Identity", input=[twins[value.name]], output=[value.name])
+
+
+def fix_dims(graph: onnx.GraphProto, sizes: Mapping[str, int]) -> None:
+    """Write the size of symbols that have only one; expressions over them are left to shape inference."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in sizes:
+                dim.dim_value = sizes[dim.dim_param]
+            elif any(symbol in sizes for symbol in _SYMBOL.findall(dim.dim_param)):
+                dim.ClearField("dim_param")
+    for node in graph.node:
+        for body in bodies(node):
+            fix_dims(body, sizes)
 
 
 def rename_dims(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:

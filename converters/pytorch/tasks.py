@@ -107,8 +107,8 @@ def _export_module(model: Any, inputs: Inputs, opset: int | None, folder: Path) 
         graph = export_script(model, inputs, opset, folder)
         scope = partial(scopes.scope_legacy, classes=class_names(model))
         return [*guessed, *finish(graph, script_tensors(model), inputs, scope, folder)]
-    graph = export_module(model, inputs, opset)
-    return [*guessed, *finish(graph, source_tensors(model), inputs, scopes.scope_dynamo, folder)]
+    graph, fixed = export_module(model, inputs, opset)
+    return [*guessed, *finish(graph, source_tensors(model), inputs, scopes.scope_dynamo, folder, fixed)]
 
 
 def _buffers(program: torch.export.ExportedProgram) -> dict[str, torch.Tensor]:
