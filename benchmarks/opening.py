@@ -28,7 +28,7 @@ TOOLS = {
     ),
     "onnx.load + infer_shapes_path": (
         "import onnx, onnx.shape_inference",
-        "kept = onnx.load({path!r}); onnx.shape_inference.infer_shapes_path({path!r}, {path!r} + '.inferred')",
+        "kept = onnx.load({path!r})\nonnx.shape_inference.infer_shapes_path({path!r}, {path!r} + '.out')",
     ),
     "onnx.load, without external data": (
         "import onnx",

@@ -1,4 +1,9 @@
 from . import errors as errors
 from . import provenance as provenance
+from . import verify as verify
 from .conversion import to_onnx as to_onnx
-from .registry import Conversion as Conversion, Format as Format, Options as Options, format as format, formats as formats
+from .registry import Conversion as Conversion
+from .registry import Format as Format
+from .registry import Options as Options
+from .registry import format as format
+from .registry import formats as formats

@@ -23,8 +23,9 @@ from rich.progress import (
 )
 
 from inspector import model as models
+from inspector.actions.parameters import parse_shapes
 from inspector.actions.registry import Action, Parameter, actions, find_action
-from inspector.errors import InspectorError, MissingOption
+from inspector.errors import InspectorError
 from inspector.progress import Step, listening
 
 __all__ = ["main"]
@@ -156,25 +157,6 @@ def _open(source: str, options: dict[str, Any]) -> Any:
     return models.open_model(
         source, trust=bool(options.get("trust")), factory=options.get("factory"), input_shape=shapes
     )
-
-
-def parse_shapes(given: list[str]) -> dict[str, tuple[int | str, ...]]:
-    """`["1,3,224,224"]` or `["x=1,3,h,w", "y=1,7"]` as a mapping from input name ("" for all in order).
-
-    Raises:
-        MissingOption: a part is neither a size nor the name of a dynamic size.
-    """
-    found: dict[str, tuple[int | str, ...]] = {}
-    for text in given:
-        name, equals, sizes = text.rpartition("=")
-        parts = [part.strip() for part in sizes.split(",")]
-        if not all(part.lstrip("-").isdigit() or part.isidentifier() for part in parts):
-            raise MissingOption(
-                f"--input-shape {text!r}: expected sizes or names separated by commas, as in 1,3,224,224 "
-                "or image=batch,3,224,224."
-            )
-        found[name if equals else ""] = tuple(int(p) if p.lstrip("-").isdigit() else p for p in parts)
-    return found
 
 
 def _show(result: Any, as_json: bool) -> None:

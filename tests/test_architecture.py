@@ -12,6 +12,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(path for package in ("inspector", "converters") for path in (ROOT / package).rglob("*.py"))
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "misc", "manager"}
+BORDERS = {"cli.py", "child.py"}
+"""Where a process ends: the only files that may catch anything and not raise it again."""
+
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 80
 FRAMEWORKS = ("torch", "onnxruntime", "keras", "tensorflow", "transformers", "matplotlib")
@@ -37,7 +40,8 @@ def test_a_file_keeps_the_house_rules(path: Path) -> None:
             assert length <= MAX_FUNCTION_LINES, f"{node.name} has {length} lines"
         if isinstance(node, ast.ExceptHandler):
             names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else {"bare"}
-            allowed = path.name == "cli.py" or "server" in path.parts
+            passes_on = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None
+            allowed = path.name in BORDERS or "server" in path.parts or passes_on
             assert allowed or not names & {"Exception", "BaseException", "bare"}, f"line {node.lineno}"
 
 
@@ -90,7 +94,7 @@ def test_help_is_light() -> None:
     )
     times = [line.split("|") for line in done.stderr.splitlines() if line.startswith("import time:")]
     loaded = {parts[2].strip() for parts in times[1:]}
-    assert not loaded & {*FRAMEWORKS, "onnx", "numpy", "networkx", "h5py"}
+    assert not loaded & {*FRAMEWORKS, "onnx", "networkx", "h5py"}
 
 
 def test_converters_stand_alone() -> None:

@@ -56,16 +56,15 @@ def convert_onnx(path: Path, options: Options) -> Conversion:
         model.ParseFromString(body)
     except DecodeError as cause:
         raise BadFile(
-            f"{path}: not a valid ONNX file: protobuf cannot decode it ({cause}). Get another copy of the file."
+            f"{path}: not a valid ONNX file: protobuf cannot decode it ({cause}). Get another copy."
         ) from None
     return _opened(model, path.resolve().parent, path.name)
 
 
 def _recognises_text(head: bytes, path: Path) -> bool:
     start = head.lstrip()
-    return start.startswith((b"ir_version:", b'{"irVersion"')) or (
-        start.startswith(b"{") and b'"irVersion"' in head
-    )
+    named = b'"irVersion"' in head or b'"ir_version"' in head
+    return start.startswith(b"ir_version:") or (start.startswith(b"{") and named)
 
 
 @format(

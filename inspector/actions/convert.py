@@ -1,75 +1,21 @@
-"""What does a model of another framework look like as ONNX? Convert, save, and compare with the source."""
+"""What does a model of another framework look like as ONNX? Convert, save, compare with the source."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import converters
-from converters.verify import Verification
-from converters.verify import verify as compare_with_source
-from inspector.actions.parameters import OutputFile
+from inspector import model as models
+from inspector.actions.parameters import OutputFile, parse_shapes
 from inspector.actions.registry import action
-from inspector.errors import MissingOption
-from inspector.model import Model, as_model, save_model
 from inspector.progress import report
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from inspector.model import Converted
 
-    from inspector.views import Figure
-
-__all__ = ["Converted", "convert"]
-
-
-@dataclass(frozen=True, eq=False)
-class Converted(Model):
-    """The converted model, where it was written, and how it compares with its source (if asked)."""
-
-    path: Path | None = None
-    verification: Verification | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """2 when the comparison found the conversion wrong, else 0."""
-        return 2 if self.verification is not None and self.verification.verdict == "differs" else 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Counts, notes, where it was written and the comparison."""
-        found = self.verification
-        compared = None
-        if found is not None:
-            measured = found.verdict != "unverified"
-            compared = {
-                "verdict": found.verdict,
-                "max_abs_difference": found.max_abs_difference if measured else None,
-                "spread": found.spread if measured else None,
-                "samples": found.samples,
-                "reason": found.reason,
-            }
-        return {
-            "name": self.name,
-            "format": self.origin.format,
-            "path": None if self.path is None else str(self.path),
-            "nodes": len(self.nodes),
-            "weights": len(self.weights),
-            "opset": self.opset,
-            "notes": list(self.notes),
-            "verification": compared,
-        }
-
-    def to_text(self) -> RenderableType:
-        """One line of counts, then what must be known."""
-        where = f", written to {self.path}" if self.path is not None else ""
-        counts = f"{len(self.nodes)} nodes, {len(self.weights)} weights, opset {self.opset}{where}."
-        lines = [f"{self.name} ({self.origin.format}): {counts}", *(f"Note: {note}" for note in self.notes)]
-        return "\n".join(lines)
-
-    def figures(self) -> Mapping[str, Figure]:
-        """None."""
-        return {}
+__all__ = ["convert"]
 
 
 @action(
@@ -108,11 +54,11 @@ def convert(
     }
     steps = {"progress": lambda text: report(f"Converting: {text}", 0)}
     conversion = converters.to_onnx(source, **options, extra=steps)
-    found = compare_with_source(conversion, source, converters.Options(**options)) if verify else None
+    found = converters.verify.verify(conversion, source, converters.Options(**options)) if verify else None
     notes = conversion.notes if found is None else (*conversion.notes, found.sentence())
-    model = as_model(replace(conversion, notes=notes))
-    written = None if path is None else save_model(model, path)
-    return Converted(model.proto, model.folder, model.origin, model.notes, model.keep, written, found)
+    model = models.as_model(replace(conversion, notes=notes))
+    written = None if path is None else models.save_model(model, path)
+    return models.Converted(model.proto, model.folder, model.origin, model.notes, model.keep, written, found)
 
 
 def _shapes(given: Any) -> dict[str, tuple[int | str, ...]]:
@@ -126,13 +72,5 @@ def _shapes(given: Any) -> dict[str, tuple[int | str, ...]]:
     if isinstance(given, Sequence) and any(
         isinstance(row, str) and ("," in row or "=" in row) for row in given
     ):
-        return dict(map(_parse, given))
+        return parse_shapes(given)
     return {"": tuple(given)}
-
-
-def _parse(text: str) -> tuple[str, tuple[int | str, ...]]:
-    name, _, sizes = text.rpartition("=")
-    parts = [part.strip() for part in sizes.split(",")]
-    if not all(parts):
-        raise MissingOption(f"--input-shape {text!r}: expected sizes or names such as batch,3,224,224.")
-    return name.strip(), tuple(int(part) if part.isdigit() else part for part in parts)

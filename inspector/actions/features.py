@@ -7,26 +7,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 
 from inspector import execution
-from inspector.actions.feature_folder import file_stem, replacing, write_index, write_value
+from inspector.actions import pictures
 from inspector.actions.parameters import Flag, OutputFolder
 from inspector.actions.registry import action
-from inspector.actions.value_pictures import input_pictures, output_bars, value_pictures
 from inspector.errors import MissingOption
 from inspector.progress import track
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from inspector.execution import Inputs, Plan, Prepared
     from inspector.model import Model
     from inspector.views import Figure
 
 __all__ = ["Features", "features"]
 
-Array = np.ndarray[Any, np.dtype[Any]]
 
 MANY = 12
 """Above so many values only the maps are drawn, not also a histogram and a surface of each."""
@@ -143,13 +142,13 @@ def features(
     if folder is None:
         rows, drawn = _in_memory(prepared, inputs, look)
         return _result(prepared, inputs, rows, None, explain, drawn)
-    with replacing(folder) as scratch:
-        drawn = {} if stats_only else input_pictures(inputs, media)
+    with pictures.replacing(folder) as scratch:
+        drawn = {} if stats_only else pictures.draw_inputs(inputs, media)
         named = {name: _save(scratch, f"input-{i}", f) for i, (name, f) in enumerate(drawn.items())}
         bars = {name: _save(scratch, f"output-{i}", f) for i, (name, f) in enumerate(outputs.items())}
         rows = _write(prepared, inputs, scratch, look)
         result = _result(prepared, inputs, rows, folder, explain, {**drawn, **outputs})
-        write_index(scratch, result.to_dict() | {"inputs": named, "outputs": bars})
+        pictures.write_index(scratch, result.to_dict() | {"inputs": named, "outputs": bars})
     return result
 
 
@@ -182,7 +181,7 @@ def _result(
     )  # fmt: skip
 
 
-def _values(prepared: Prepared, inputs: Inputs) -> Iterator[tuple[str, Array]]:
+def _values(prepared: Prepared, inputs: Inputs) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[Any]]]]:
     """Every captured value in graph order; a plan that does not hold them all is streamed or replayed."""
     runner = prepared.runner
     if prepared.plan.strategy == "segments":
@@ -198,10 +197,10 @@ def _values(prepared: Prepared, inputs: Inputs) -> Iterator[tuple[str, Array]]:
 
 def _is_array(value: object) -> bool:
     """A sequence of tensors comes as a list, which no picture fits."""
-    return isinstance(value, np.ndarray)
+    return hasattr(value, "dtype")
 
 
-def _row(prepared: Prepared, key: str, array: Array) -> dict[str, Any]:
+def _row(prepared: Prepared, key: str, array: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any]:
     node = prepared.model.producers.get(key)
     numeric = array.dtype.kind not in "OUS"
     facts = (
@@ -214,9 +213,11 @@ def _row(prepared: Prepared, key: str, array: Array) -> dict[str, Any]:
     return {"key": key, **made, **facts}
 
 
-def _draw(prepared: Prepared, row: dict[str, Any], array: Array, look: _Look) -> Mapping[str, Figure]:
+def _draw(
+    prepared: Prepared, row: dict[str, Any], array: np.ndarray[Any, np.dtype[Any]], look: _Look
+) -> Mapping[str, Figure]:
     note = f"{row['operator']} of the {prepared.plan.mode} graph" if row["operator"] else ""
-    return value_pictures(
+    return pictures.draw_value(
         prepared.model, row["key"], array, title=row["key"], note=note, media=look.media, full=look.full
     )
 
@@ -228,7 +229,9 @@ def _write(prepared: Prepared, inputs: Inputs, folder: Path, look: _Look) -> lis
         row = _row(prepared, key, array)
         if look.pictures:
             stored = array if array.dtype.kind not in "OUS" else array.astype("U")
-            row |= write_value(folder, file_stem(number, key), stored, _draw(prepared, row, array, look))
+            row |= pictures.write_value(
+                folder, pictures.file_stem(number, key), stored, _draw(prepared, row, array, look)
+            )
         rows.append(row)
     return rows
 
@@ -237,19 +240,19 @@ def _in_memory(
     prepared: Prepared, inputs: Inputs, look: _Look
 ) -> tuple[list[dict[str, Any]], dict[str, Figure]]:
     rows: list[dict[str, Any]] = []
-    drawn = dict(input_pictures(inputs, look.media)) if look.pictures else {}
+    drawn = dict(pictures.draw_inputs(inputs, look.media)) if look.pictures else {}
     for key, array in _values(prepared, inputs):
         row = _row(prepared, key, array)
         if look.pictures and len(rows) < SHOWN:
-            pictures = _draw(prepared, row, array, look)
-            drawn |= {f"{key} {kind}": figure for kind, figure in pictures.items()}
+            made = _draw(prepared, row, array, look)
+            drawn |= {f"{key} {kind}": figure for kind, figure in made.items()}
         rows.append(row)
     return rows, drawn
 
 
 def _bars(model: Model, inputs: Inputs, labels: str | None, look: _Look) -> Mapping[str, Figure]:
     named = execution.read_labels(labels) if labels else ()
-    return output_bars(execution.predict(model, inputs, labels=named), look.media)
+    return pictures.draw_output_bars(execution.predict(model, inputs, labels=named), look.media)
 
 
 def _save(folder: Path, stem: str, figure: Figure) -> str:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from inspector import execution, views
 from inspector.actions.parameters import OutputFile
 from inspector.actions.registry import action
 from inspector.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from inspector.model import Model, Node, Weight
     from inspector.views import Figure
 
@@ -76,9 +76,9 @@ def kernels(
         limit: How many kernels to draw at most.
     """
     node, weight = _find(model, layer)
-    array = np.asarray(weight.array())
+    array = weight.array()
     if node is not None and node.op == "ConvTranspose":
-        array = np.swapaxes(array, 0, 1)
+        array = array.swapaxes(0, 1)
     elif node is not None and _is_matrix(node, array):
         array = array.T  # (in, out) as the product wants it; rows become outputs
     media = views.media_for(output) if output is not None else "image/png"

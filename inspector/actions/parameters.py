@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-__all__ = ["Flag", "OutputFile", "OutputFolder", "Source"]
+from inspector.errors import MissingOption
+
+__all__ = ["Flag", "OutputFile", "OutputFolder", "Source", "parse_shapes"]
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,22 @@ class Flag:
 
 OutputFile = Annotated[Path, Output(folder=False)]
 OutputFolder = Annotated[Path, Output(folder=True)]
+
+
+def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int | str, ...]]:
+    """`["1,3,224,224"]` or `["x=1,3,h,w", "y=1,7"]` as a mapping from input name ("" for all in order).
+
+    Raises:
+        MissingOption: a part is neither a size nor the name of a dynamic size.
+    """
+    found: dict[str, tuple[int | str, ...]] = {}
+    for text in given:
+        name, equals, sizes = text.rpartition("=")
+        parts = [part.strip() for part in sizes.split(",")]
+        if not all(part.lstrip("-").isdigit() or part.isidentifier() for part in parts):
+            raise MissingOption(
+                f"--input-shape {text!r}: expected sizes or names separated by commas, as in 1,3,224,224 "
+                "or image=batch,3,224,224."
+            )
+        found[name if equals else ""] = tuple(int(p) if p.lstrip("-").isdigit() else p for p in parts)
+    return found

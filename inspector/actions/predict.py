@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from inspector import execution
+from inspector.actions import pictures
 from inspector.actions.registry import action
-from inspector.actions.value_pictures import output_bars
 from inspector.errors import MissingOption
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Answer:
 
     def figures(self) -> Mapping[str, Figure]:
         """Bars of the best classes, by output."""
-        return output_bars(self.prediction, "image/png")
+        return pictures.draw_output_bars(self.prediction, "image/png")
 
     def _recipes(self) -> list[str]:
         return [f"{name}: {recipe.describe()}" for name, recipe in self.prediction.inputs.recipes.items()]

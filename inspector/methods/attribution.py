@@ -13,9 +13,9 @@ import torch
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
 from inspector.methods.registry import Method, find_method
-from inspector.methods.subject import Dtype, Subject, prepare
+from inspector.methods.subject import Dtype, Subject, prepare, prepare_black_box
 from inspector.methods.target import Target
-from inspector.model import Model
+from inspector.model import Model, open_model
 from inspector.views import Figure, draw_heatmap
 
 __all__ = ["Attribution", "attribute", "explain"]
@@ -94,7 +94,7 @@ class Attribution:
 
 
 def attribute(
-    model: Model,
+    model: Model | Any,
     inputs: Any,
     method: str = "grad-cam",
     target: int | str | Target | None = None,
@@ -111,7 +111,7 @@ def attribute(
 ) -> Attribution:
     """Explain one score of a model by a method of `inspector methods`.
 
-    `inputs` is a picture's path, an array, or `{input name: array}`; `target` a class index or label, "top"
+    `model` is anything that can be opened. `inputs` is a picture's path, an array, or `{input name: array}`; `target` a class index or label, "top"
     (the default), or an expression of the outputs. `logit` explains the score before a final softmax.
     `options` are those of the method. The map is computed in `dtype` throughout.
 
@@ -121,6 +121,19 @@ def attribute(
         BadInput: inputs or target do not fit the model.
     """
     found = find_method(method)
+    model = model if isinstance(model, Model) else open_model(model)
+    if found.family == "perturbation" and dtype == "float32":  # ONNX Runtime: needs no gradient
+        subject = prepare_black_box(
+            model,
+            inputs,
+            target=target,
+            input=input,
+            preprocess=preprocess,
+            device=device,
+            logit=logit,
+            seed=seed,
+        )
+        return explain(subject, found, **options)
     subject = prepare(
         model,
         inputs,
@@ -149,7 +162,7 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
     notes = [*subject.notes, *made.notes]
     if not bool(values.any()):
         notes.append(
-            "The map is zero everywhere: the score does not react here. Another layer or target may tell more."
+            "The map is zero everywhere: the score does not react here. Try another layer or target."
         )
     uses_layer = "layer" in method.needs
     defaults = {name: p.default for name, p in method.options.items()}

@@ -52,8 +52,8 @@ def find_layer(name: str | None, layers: Sequence[Layer], model: Model) -> Layer
     """
     if not layers:
         raise NoGradientPath(
-            "no value between the input and the score has channels and places (n, c, h, w) or tokens (n, t, c). "
-            "Methods of the family `gradients` need no layer."
+            "no value between the input and the score has channels and places (n, c, h, w) or tokens "
+            "(n, t, c). Methods of the family `gradients` need no layer."
         )
     if name is None:
         spatial = [layer for layer in layers if not layer.tokens]

@@ -15,11 +15,12 @@ from inspector.autograd.cutting import between, value_shapes
 from inspector.autograd.network import Network, to_torch
 from inspector.errors import BadInput, NoGradientPath, UnknownName
 from inspector.execution import Inputs, Preprocess, read_inputs
+from inspector.methods.black_box import Runtime
 from inspector.methods.layers import Layer, candidates, find_layer
 from inspector.methods.target import Target, scores_of, settle_target
 from inspector.model import Model
 
-__all__ = ["CHUNK", "Subject", "Tail", "prepare"]
+__all__ = ["CHUNK", "Subject", "Tail", "prepare", "prepare_black_box"]
 
 CHUNK = 5
 """Rows that go through the net together: more do not run faster on a CPU, they only take memory."""
@@ -35,7 +36,7 @@ class Subject:
     """
 
     model: Model
-    net: Network
+    network: Network | None
     feeds: Mapping[str, Any]
     entry: str
     x: Tensor
@@ -44,6 +45,20 @@ class Subject:
     layer_name: str | None
     seed: int
     notes: tuple[str, ...] = ()
+    runtime: Runtime | None = None
+
+    @property
+    def net(self) -> Network:
+        """The differentiable net.
+
+        Raises:
+            NoGradientPath: the subject was prepared without one, for ONNX Runtime alone.
+        """
+        if self.network is None:
+            raise NoGradientPath(
+                "this model was prepared without gradients. Methods of the family `perturbation` need none."
+            )
+        return self.network
 
     @property
     def chunk(self) -> int:
@@ -83,6 +98,8 @@ class Subject:
     def score(self, x: Tensor | None = None) -> Tensor:
         """Scores (n,) without a gradient, a few rows at a time."""
         x = self.x if x is None else x
+        if self.runtime is not None:
+            return self.runtime.score(x, self.entry, self.feeds, self.target)
         with torch.no_grad():
             return torch.cat([self.forward(part)[0] for part in self.chunks(x)])
 
@@ -181,9 +198,9 @@ def differentiate(score: Tensor, x: Tensor, name: str) -> Tensor:
     gradient = torch.autograd.grad(score.sum(), x, allow_unused=True)[0] if score.requires_grad else None
     if gradient is None:
         raise NoGradientPath(
-            f"the score does not depend on {name!r} by any differentiable path: quantisation, rounding, ArgMax "
-            "or an unused input lies between. Quantised models: straight_through=True; any model: a method of "
-            "the family `perturbation`."
+            f"the score does not depend on {name!r} by any differentiable path: quantisation, rounding, "
+            "ArgMax or an unused input lies between. Quantised models: straight_through=True; any model: "
+            "a method of the family `perturbation`."
         )
     return gradient
 
@@ -233,6 +250,55 @@ def prepare(
     return Subject(model, net, feeds, entry, x.detach(), settled, read, layer, seed, (*read.notes, *notes))
 
 
+def prepare_black_box(
+    model: Model,
+    inputs: Any,
+    *,
+    target: int | str | Target | None = None,
+    input: str | None = None,
+    preprocess: str | Preprocess | None = None,
+    device: str = "cpu",
+    logit: bool = True,
+    seed: int = 0,
+) -> Subject:
+    """A subject that is only run forwards, by ONNX Runtime in float32: any model that runs will do.
+
+    Raises:
+        NotRunnable: ONNX Runtime cannot run the model.
+        UnknownName: no input has this name.
+    """
+    read = (
+        inputs if isinstance(inputs, Inputs) else read_inputs(model, inputs, preprocess=preprocess, seed=seed)
+    )
+    entry = _black_box_entry(read.feeds, input)
+    runtime = Runtime(model, device)
+    outputs = runtime.outputs(read.feeds)
+    settled = settle_target(model, target, outputs, logit=logit)
+    feeds = {name: torch.from_numpy(np.array(array)) for name, array in read.feeds.items() if _is_numeric(array)}
+    others = tuple(f"Input {k!r} is held fixed." for k in feeds if k != entry)
+    return Subject(
+        model, None, feeds, entry, feeds[entry], settled, read, None, seed, (*read.notes, *others), runtime
+    )
+
+
+def _is_numeric(array: np.ndarray[Any, Any]) -> bool:
+    return array.dtype.kind in "fiub"
+
+
+def _black_box_entry(feeds: Mapping[str, np.ndarray[Any, Any]], name: str | None) -> str:
+    """The named input, the largest float input, or the largest of integers (token ids)."""
+    if name is not None:
+        if name not in feeds:
+            raise UnknownName.among("input", name, feeds)
+        return name
+    numeric = {k: v for k, v in feeds.items() if _is_numeric(v)}
+    floating = {k: v for k, v in numeric.items() if v.dtype.kind == "f" and v.size > 1}
+    chosen = floating or numeric
+    if not chosen:
+        raise BadInput(f"no input holds numbers: {', '.join(feeds) or 'the model has none'}.")
+    return max(chosen, key=lambda k: chosen[k].size)
+
+
 def _entry(model: Model, net: Network, feeds: Mapping[str, Any], name: str | None) -> str:
     """The value that is explained: the named input, the first picture or float input, or an embedding."""
     if name is not None:
@@ -252,8 +318,8 @@ def _entry(model: Model, net: Network, feeds: Mapping[str, Any], name: str | Non
             if weight is not None and len(weight.shape) == 2:
                 return node.outputs[0]
     raise BadInput(
-        f"nothing differentiable to explain: inputs are {', '.join(map(str, model.inputs))}, and no embedding "
-        "(Gather from a stored matrix) reads them. Methods of the family `perturbation` need none."
+        f"nothing differentiable to explain: inputs are {', '.join(map(str, model.inputs))}, and no "
+        "embedding (Gather from a stored matrix) reads them. Methods of the family `perturbation` need none."
     )
 
 

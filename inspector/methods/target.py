@@ -44,7 +44,7 @@ class Target:
 
 
 def score_value(model: Model, output: str, *, logit: bool = True) -> tuple[str, bool]:
-    """The value to read scores from: before the output's softmax or sigmoid when `logit`, and whether it is."""
+    """The value to read scores from, before the output's softmax or sigmoid when `logit`; whether it is."""
     if not logit:
         return output, False
     key, start = output, output

@@ -1,6 +1,7 @@
 from .checks import Fault as Fault
 from .checks import find_faults as find_faults
 from .checks import schema_faults as schema_faults
+from .converted import Converted as Converted
 from .model import Model as Model
 from .opening import as_model as as_model
 from .opening import open_model as open_model

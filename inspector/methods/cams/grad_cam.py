@@ -17,7 +17,7 @@ __all__ = ["grad_cam"]
     cost="1 forward, 1 tail backward",
 )
 def grad_cam(subject: Subject, *, rectified: bool = True) -> Map:
-    """Channels of a layer weighted by the mean of their gradient, summed, negative parts cut (eq. 1 and 2)."""
+    """Channels of a layer weighted by the mean of their gradient, summed, rectified (eq. 1 and 2)."""
     tail = subject.tail(subject.layer.key)
     gradient = as_places(tail.gradient(tail.activations), subject)
     weights = gradient.mean((2, 3), keepdim=True)  # eq. 1: alpha_k = 1/Z sum over places of dy/dA

@@ -1,4 +1,4 @@
-"""How does a class activation map come from channel weights? Weighted sum, rectified, brought to input size."""
+"""How does a class activation map come from channel weights? Weighted, rectified, brought to input size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def as_places(values: Tensor, subject: Subject) -> Tensor:
 
 
 def weighted_map(weights: Tensor, activations: Tensor) -> Tensor:
-    """Sum over channels of weight × activation: (n, c, 1, 1) or (n, c, h, w) with (n, c, h, w) → (n, h, w)."""
+    """Sum over channels of weight (n, c, 1, 1) or (n, c, h, w) × activation (n, c, h, w) → (n, h, w)."""
     return (weights * activations).sum(1)
 
 

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from inspector.views import Figure
     from inspector.views.figure import Media
 
-__all__ = ["input_pictures", "output_bars", "value_pictures"]
+__all__ = ["draw_inputs", "draw_output_bars", "draw_value"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def value_pictures(
+def draw_value(
     model: Model, key: str, array: Array, *, title: str, note: str, media: Media, full: bool
 ) -> Mapping[str, Figure]:
     """Pictures by kind: "maps" (or whatever fits the shape), with `full` also "histogram" and "surface"."""
@@ -54,7 +54,7 @@ def _strongest(array: Array, axes: str) -> tuple[int, Array] | None:
     return channel, maps[channel]
 
 
-def input_pictures(inputs: Inputs, media: Media) -> Mapping[str, Figure]:
+def draw_inputs(inputs: Inputs, media: Media) -> Mapping[str, Figure]:
     """The planes of every picture input beside its original, as the article's figure 9."""
     found: dict[str, Figure] = {}
     for name, recipe in inputs.recipes.items():
@@ -73,7 +73,7 @@ def input_pictures(inputs: Inputs, media: Media) -> Mapping[str, Figure]:
     return found
 
 
-def output_bars(prediction: execution.Prediction, media: Media) -> Mapping[str, Figure]:
+def draw_output_bars(prediction: execution.Prediction, media: Media) -> Mapping[str, Figure]:
     """The best classes of the first row of every output that holds classes."""
     found: dict[str, Figure] = {}
     for ranking in prediction.rankings:

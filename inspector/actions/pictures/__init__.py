@@ -1,0 +1,5 @@
+"""How do captured values become pictures and a folder of them?"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
