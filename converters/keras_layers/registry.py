@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from converters.keras_translation.call import Call
@@ -81,7 +82,9 @@ def operation(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
     return register
 
 
+@cache
 def _load() -> None:
+    """Import every family once."""
     folder = importlib.import_module("converters.keras_layers").__path__
     for module in pkgutil.iter_modules(folder):
         if module.name not in _SKIP:

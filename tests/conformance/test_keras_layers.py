@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from conformance.keras_cases import CASES, Case
+from conformance.keras_cases import Case
 from conformance.keras_oracle import (
     compare,
     keras,
@@ -18,6 +18,7 @@ from conformance.keras_oracle import (
     run_onnx,
     save,
 )
+from conformance.keras_sequence_cases import CASES
 
 from converters import to_onnx
 from converters.keras_layers import coverage, coverage_markdown
@@ -56,7 +57,7 @@ def test_live_models_convert_without_a_file(case: Case) -> None:
 BREAKS = {
     "Conv2D-same-even": ("Conv", "pads", [1, 1, 0, 0]),
     "Conv2D-same-odd": ("Conv", "pads", [1, 2, 0, 2]),
-    "MaxPooling2D-same": ("MaxPool", "pads", [1, 1, 0, 0]),
+    "MaxPooling2D-same": ("MaxPool", "pads", [1, 1, 1, 0]),
     "BatchNormalization--1": ("BatchNormalization", "epsilon", 0.075),
     "LayerNormalization": ("LayerNormalization", "epsilon", 0.075),
     "GroupNormalization": ("InstanceNormalization", "epsilon", 0.075),
