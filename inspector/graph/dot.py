@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -287,13 +288,11 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _escape(text: str) -> str:
-    return html.escape(text, quote=True).replace("\\", "&#92;")
-
-
 def _line(text: str, size: int, color: str = _INK, *, bold: bool = False, italic: bool = False) -> str:
-    inner = _escape(text) or " "
-    inner = f"<B>{inner}</B>" if bold else f"<I>{inner}</I>" if italic else inner
+    """Text in one look. A backslash ends a run of text: Graphviz would read what follows as an escape."""
+    style = "B" if bold else "I" if italic else f"FONT POINT-SIZE='{size}'"
+    runs = (html.escape(run, quote=True) for run in re.split(r"(?<=\\)", text) if run)
+    inner = "".join(f"<{style}>{run}</{style.split(' ')[0]}>" for run in runs) or " "
     return f'<FONT POINT-SIZE="{size}" COLOR="{color}">{inner}</FONT>'
 
 
