@@ -32,7 +32,7 @@ def _command(action: Action) -> list[str]:
 
 
 def _spelling(p: Parameter) -> str:
-    if p.output:
+    if p.output and not p.flags:
         return "-o"
     if p.positional and (p.required or p.type == "model"):
         return p.name.upper()

@@ -14,5 +14,7 @@ from .autograd import to_torch as to_torch
 from .errors import InspectorError as InspectorError
 from .execution import capture as capture
 from .graph import dag as dag
+from .methods import Attribution as Attribution
+from .methods import attribute as attribute
 from .model import Model as Model
 from .model import open_model as open_model

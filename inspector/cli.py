@@ -185,7 +185,7 @@ def _cli_parameter(parameter: Parameter) -> inspect.Parameter:
             parameter.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, mark]
         )
     flags = parameter.flags or ("--" + parameter.name.replace("_", "-"),)
-    if parameter.output:
+    if parameter.output and not parameter.flags:
         flags = ("-o", "--output")
     return _option(parameter.name, kind, ... if parameter.required else parameter.default, flags, help_text)
 

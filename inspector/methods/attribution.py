@@ -53,7 +53,7 @@ class Attribution:
     def figure(self, *, media: Any = "image/png") -> Figure:
         """The first row's map beside and over the input; normalisation is said in the caption."""
         return draw_heatmap(
-            self._cells(),
+            self.cells(),
             self.picture,
             method=self.method,
             target=str(self.target),
@@ -88,7 +88,8 @@ class Attribution:
             "notes": list(self.notes),
         }
 
-    def _cells(self) -> Array:
+    def cells(self) -> Array:
+        """The first row's map as a picture takes it: (h, w) or (c, h, w); one line for vectors."""
         cells = self.values[0] if self.axes[:1] == ("n",) else self.values
         return cells.reshape(1, -1) if cells.ndim == 1 else cells
 

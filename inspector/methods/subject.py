@@ -274,7 +274,9 @@ def prepare_black_box(
     runtime = Runtime(model, device)
     outputs = runtime.outputs(read.feeds)
     settled = settle_target(model, target, outputs, logit=logit)
-    feeds = {name: torch.from_numpy(np.array(array)) for name, array in read.feeds.items() if _is_numeric(array)}
+    feeds = {
+        name: torch.from_numpy(np.array(array)) for name, array in read.feeds.items() if _is_numeric(array)
+    }
     others = tuple(f"Input {k!r} is held fixed." for k in feeds if k != entry)
     return Subject(
         model, None, feeds, entry, feeds[entry], settled, read, None, seed, (*read.notes, *others), runtime

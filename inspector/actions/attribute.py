@@ -1,0 +1,211 @@
+"""Which parts of the input does the answer depend on? Maps by one or several methods, for one or more targets."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from inspector import methods, views
+from inspector.actions.parameters import Flag, OutputFile
+from inspector.actions.registry import action
+from inspector.errors import BadInput, InspectorError, MissingOption
+
+if TYPE_CHECKING:
+    from inspector.methods import Attribution
+    from inspector.model import Model
+    from inspector.views import Figure
+
+__all__ = ["Attributions", "attribute"]
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """Maps by target (rows) and method (columns); `refused` tells why a place of the sheet is empty."""
+
+    model: str
+    rows: tuple[tuple[Attribution | None, ...], ...] = field(repr=False)
+    methods: tuple[str, ...]
+    refused: Mapping[str, str]
+    files: tuple[Path, ...]
+
+    @property
+    def maps(self) -> tuple[Attribution, ...]:
+        """Every map that was made, row by row."""
+        return tuple(made for row in self.rows for made in row if made is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """How every map was made and its range, what was refused, and the written files."""
+        return {
+            "model": self.model,
+            "maps": [made.to_dict() for made in self.maps],
+            "refused": dict(self.refused),
+            "files": [str(path) for path in self.files],
+        }
+
+    def to_text(self) -> RenderableType:
+        """A row a map, then notes and files."""
+        table = Table(
+            "method", "target", "score", "layer", "min", "max", "residual", box=None, pad_edge=False
+        )
+        for made in self.maps:
+            low, high = float(made.values.min()), float(made.values.max())
+            missed = "–" if made.residual is None else f"{made.residual:.2g}"
+            table.add_row(
+                made.method, str(made.target), f"{made.score:.4g}", made.layer or "–", f"{low:.3g}",
+                f"{high:.3g}", missed,
+            )  # fmt: skip
+        notes = dict.fromkeys(note for made in self.maps for note in made.notes)
+        lines: list[RenderableType] = [table, *(f"Note: {note}" for note in notes)]
+        lines += [f"Refused: {name}: {why}" for name, why in self.refused.items()]
+        lines += [f"Written to {path}" for path in self.files]
+        return Group(*lines)
+
+    def figures(self) -> Mapping[str, Figure]:
+        """The map, or all of them in one sheet."""
+        return {"attribution": self.figure()}
+
+    def figure(self, media: Any = "image/png") -> Figure:
+        """One map beside and over its input; several as a sheet of targets × methods."""
+        if len(self.maps) == 1 and not self.refused:
+            return self.maps[0].figure(media=media)
+        return views.draw_heatmaps(
+            [[None if made is None else made.cells() for made in row] for row in self.rows],
+            self.maps[0].picture,
+            row_labels=[_target_of(row) for row in self.rows],
+            column_labels=self.methods,
+            title=f"What speaks for the answer of {self.model}",
+            media=media,
+        )
+
+
+@action(
+    group="Explain",
+    examples=(
+        "inspector attribute net.onnx --input cat.png --method grad-cam -o heat.png",
+        "inspector attribute net.onnx --input cat.png --target tabby --raw heat.npy",
+        "inspector attribute net.onnx --input cat.png --method gradient --method grad-cam -o sheet.png",
+    ),
+)
+def attribute(
+    model: Model,
+    input: list[str] | None = None,
+    path: OutputFile | None = None,
+    *,
+    method: Annotated[list[str] | None, Flag(("--method",))] = None,
+    target: Annotated[list[str] | None, Flag(("--target",))] = None,
+    layer: Annotated[str | None, Flag(("--layer",))] = None,
+    raw: Annotated[OutputFile | None, Flag(("--raw",))] = None,
+    option: Annotated[list[str] | None, Flag(("--option",))] = None,
+    explained: str | None = None,
+    preprocess: str | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
+    device: Literal["cpu", "cuda"] = "cpu",
+    probability: bool = False,
+    straight_through: bool = False,
+    seed: int = 0,
+) -> Attributions:
+    """Map which parts of the input an answer depends on.
+
+    Args:
+        model: The model file.
+        input: A picture, .npy, .npz, .wav, numbers or random; name=path among several. Repeatable.
+        path: Picture to write: .png or .svg.
+        method: A method of `inspector methods`; grad-cam unless given. Several make a sheet. Repeatable.
+        target: Class index, label, top, or an expression of the outputs (logits[281] - logits[282]). Repeatable.
+        layer: Value, node or scope at which class maps are read; by default the last with places.
+        raw: File for the signed raw map, .npy; several maps go into one .npz.
+        option: An option of the method, as in samples=50. Repeatable.
+        explained: The input (or inner value) that is explained where there are several.
+        preprocess: How pictures are prepared: a preset (imagenet-caffe), preset,field=value, or .json.
+        dtype: float64 computes in double precision.
+        device: Where to run.
+        probability: Explain the probability after a final softmax instead of the score before it.
+        straight_through: Let gradients pass quantisation.
+        seed: Seed of random numbers.
+    """
+    if input is None:
+        raise MissingOption(f"{model.name} needs an input: --input cat.png, name=path, or random.")
+    names, targets = _listed(method) or ["grad-cam"], _listed(target) or ["top"]
+    given = _options(_listed(option))
+    refused: dict[str, str] = {}
+    rows: list[tuple[Attribution | None, ...]] = []
+    alone = len(names) * len(targets) == 1
+    for wanted in targets:
+        row: list[Attribution | None] = []
+        for name in names:
+            try:
+                made = methods.attribute(
+                    model, input, name, wanted, layer, dtype, input=explained, preprocess=preprocess,
+                    device=device, logit=not probability, straight_through=straight_through, seed=seed,
+                    **_fitting(name, given, alone=len(names) == 1),
+                )  # fmt: skip
+            except InspectorError as why:
+                if alone:
+                    raise
+                refused[f"{name} for {wanted}"] = str(why)
+                made = None
+            row.append(made)
+        rows.append(tuple(row))
+    if not any(made for row in rows for made in row):
+        raise BadInput(next(iter(refused.values())))
+    result = Attributions(model.name, tuple(rows), tuple(names), refused, ())
+    return Attributions(model.name, tuple(rows), tuple(names), refused, _write(result, path, raw))
+
+
+def _write(result: Attributions, path: Path | None, raw: Path | None) -> tuple[Path, ...]:
+    files: list[Path] = []
+    if path is not None:
+        files.append(result.figure(views.media_for(path)).save(path))
+    if raw is not None:
+        raw = Path(raw)
+        if raw.suffix == ".npz" or len(result.maps) > 1:
+            raw = raw.with_suffix(".npz")
+            arrays = {
+                f"{made.method} for {made.target}".replace("/", "-"): made.values for made in result.maps
+            }
+            np.savez(raw, allow_pickle=False, **arrays)
+        elif raw.suffix == ".npy":
+            np.save(raw, result.maps[0].values)
+        else:
+            raise BadInput(f"{raw}: raw maps are written as .npy or .npz.")
+        files.append(raw)
+    return tuple(files)
+
+
+def _listed(given: Any) -> list[str]:
+    return [str(given)] if isinstance(given, (str, int)) else [str(one) for one in given or ()]
+
+
+def _options(given: list[str]) -> dict[str, Any]:
+    """`samples=50` as a name and a value; numbers, true, false and none are read as such."""
+    words = {"true": True, "false": False, "none": None}
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise MissingOption(f"--option {text!r}: expected name=value, as in samples=50.")
+        try:
+            found[name.replace("-", "_")] = (
+                words[value.lower()] if value.lower() in words else ast.literal_eval(value)
+            )
+        except (ValueError, SyntaxError):
+            found[name.replace("-", "_")] = value
+    return found
+
+
+def _fitting(name: str, given: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:
+    """All options for a single method; of several methods each takes those that it has."""
+    known = methods.find_method(name).options
+    return {key: value for key, value in given.items() if alone or key in known}
+
+
+def _target_of(row: tuple[Attribution | None, ...]) -> str:
+    made = next((made for made in row if made is not None), None)
+    return "refused" if made is None else f"{made.target} ({made.score:.3g})"

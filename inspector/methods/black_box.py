@@ -1,0 +1,93 @@
+"""What does the model answer for many variants of one input? Scores from ONNX Runtime, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor
+
+from inspector.errors import BadInput
+from inspector.execution import open_session, run
+from inspector.execution.session import Session, Settings
+from inspector.methods.target import Target, scores_of
+from inspector.model import Model
+
+__all__ = ["Runtime"]
+
+BATCH = 16
+"""Rows that go through the session together where the batch is open."""
+
+
+@dataclass(eq=False)
+class Runtime:
+    """A model that is run and never differentiated; sessions are made once for each score's value."""
+
+    model: Model
+    device: str = "cpu"
+    _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict[tuple[str, ...], Session])
+    _batches: bool = True
+
+    def outputs(self, feeds: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Every output that is a tensor of numbers, by name."""
+        names = [value.name for value in self.model.outputs]
+        found = self._run(feeds, names)
+        return {name: value for name, value in zip(names, found, strict=True) if isinstance(value, Tensor)}
+
+    def score(self, x: Tensor, entry: str, feeds: Mapping[str, Tensor], target: Target) -> Tensor:
+        """Scores (n,) for rows of `x`, which stand for the input `entry`; other inputs are repeated."""
+        rows = feeds[entry].shape[0] if feeds[entry].ndim else 1
+        names = [v.name for v in self.model.outputs] if target.expression else [target.value]
+        step = BATCH if self._batches and self._open(entry) else 1
+        found: list[Tensor] = []
+        start = 0
+        while start < x.shape[0]:
+            part = x[start : start + step]
+            try:
+                values = self._run(
+                    {k: _repeated(v, rows, part.shape[0]) for k, v in feeds.items()} | {entry: part}, names
+                )
+            except BadInput:
+                if step == 1:
+                    raise
+                self._batches, step = False, 1  # an inner Reshape fixes the batch that the input leaves open
+                continue
+            tensors = {n: v for n, v in zip(names, values, strict=True) if isinstance(v, Tensor)}
+            found.append(scores_of(target, tensors))
+            start += step
+        return torch.cat(found)
+
+    def _open(self, entry: str) -> bool:
+        shape = next((v.shape for v in self.model.inputs if v.name == entry), None)
+        return shape is not None and len(shape) > 0 and not isinstance(shape[0], int)
+
+    def _run(self, feeds: Mapping[str, Any], names: list[str]) -> list[Any]:
+        arrays = {k: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for k, v in feeds.items()}
+        found = run(self._session(names), arrays, names)
+        return [torch.from_numpy(np.array(v)) if _is_tensor(v) else v for v in found]
+
+    def _session(self, names: list[str]) -> Session:
+        known = {value.name for value in self.model.outputs}
+        hidden = tuple(name for name in names if name not in known)
+        if hidden not in self._sessions:
+            proto = onnx.ModelProto()
+            proto.CopyFrom(self.model.proto)
+            proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in hidden)
+            self._sessions[hidden] = open_session(
+                self.model, proto, device=self.device, settings=Settings(fusion="extended")
+            )
+        return self._sessions[hidden]
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
+
+
+def _repeated(value: Tensor, have: int, want: int) -> Tensor:
+    if value.ndim == 0 or value.shape[0] != have or have == want:
+        return value
+    return value[:1].expand(want, *value.shape[1:]).contiguous()
