@@ -85,7 +85,7 @@ def run(
         "readable": [str(path.resolve()) for path in readable],
         "memory": bounds.memory,
         "file_size": bounds.file_size,
-        "path": [] if locked else [entry or str(Path.cwd()) for entry in sys.path],
+        "path": [] if locked else [*filter(None, sys.path), str(Path.cwd())],
     }
     began = time.monotonic()
     answers, writer = os.pipe()
