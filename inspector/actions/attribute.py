@@ -1,4 +1,4 @@
-"""Which parts of the input does the answer depend on? Maps by one or several methods, for one or more targets."""
+"""Which parts of the input does the answer depend on? Maps by methods and targets."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def attribute(
         input: A picture, .npy, .npz, .wav, numbers or random; name=path among several. Repeatable.
         path: Picture to write: .png or .svg.
         method: A method of `inspector methods`; grad-cam unless given. Several make a sheet. Repeatable.
-        target: Class index, label, top, or an expression of the outputs (logits[281] - logits[282]). Repeatable.
+        target: Class index, label, top, or an expression of outputs (a[281] - a[282]). Repeatable.
         layer: Value, node or scope at which class maps are read; by default the last with places.
         raw: File for the signed raw map, .npy; several maps go into one .npz.
         option: An option of the method, as in samples=50. Repeatable.

@@ -112,7 +112,8 @@ def attribute(
 ) -> Attribution:
     """Explain one score of a model by a method of `inspector methods`.
 
-    `model` is anything that can be opened. `inputs` is a picture's path, an array, or `{input name: array}`; `target` a class index or label, "top"
+    `model` is anything that can be opened. `inputs` is a picture's path, an array, or
+    `{input name: array}`; `target` a class index or label, "top"
     (the default), or an expression of the outputs. `logit` explains the score before a final softmax.
     `options` are those of the method. The map is computed in `dtype` throughout.
 

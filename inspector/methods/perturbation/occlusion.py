@@ -1,0 +1,56 @@
+"""How much does the score fall when a window of the input is hidden? Occlusion."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from inspector.methods.axes import axes_of
+from inspector.methods.perturbation.masking import baseline_of
+from inspector.methods.registry import Map, method
+from inspector.methods.subject import Subject
+from inspector.progress import track
+
+__all__ = ["occlusion"]
+
+
+@method("occlusion", family="perturbation", paper="arXiv:1311.2901", cost="1 forward a window")
+def occlusion(subject: Subject, *, window: int = 0, stride: int = 0, baseline: str = "zero") -> Map:
+    """The fall of the score when a window is hidden, averaged over the windows that hide a place (section 4.2).
+
+    `window` and `stride` are in places; 0 takes an eighth of the longer side, and half the window.
+    """
+    x, places = subject.x, subject.input_size()
+    side = window or max(1, max(places) // 8)
+    step = stride or max(1, side // 2)
+    hidden = baseline_of(x, baseline)
+    full = subject.score()
+    total = x.new_zeros((x.shape[0], *places), dtype=full.dtype)
+    count = torch.zeros(places, dtype=full.dtype)
+    starts = [_starts(size, side, step) for size in places]
+    corners = list(itertools.product(*starts))
+    for first in track(range(0, len(corners), 16), "Occluding", -(-len(corners) // 16)):
+        part = corners[first : first + 16]
+        for row in range(x.shape[0]):
+            variants = x[row : row + 1].repeat(len(part), *[1] * (x.ndim - 1))
+            for number, corner in enumerate(part):
+                where = (slice(None),) * (x.ndim - len(places) - 1) + _window(corner, side)
+                variants[number][where] = hidden[row][where]
+            fall = full[row] - subject.score(variants)
+            for number, corner in enumerate(part):
+                total[row][_window(corner, side)] += fall[number]
+        for corner in part:
+            count[_window(corner, side)] += 1
+    axes = ("n", "h", "w") if len(places) == 2 else ("n", "t") if x.ndim == 3 else axes_of(x)
+    return Map(total / count, axes, baseline=baseline)
+
+
+def _starts(size: int, side: int, step: int) -> list[int]:
+    """Starts of windows that cover an axis; the last one ends with it."""
+    last = max(0, size - side)
+    return sorted({*range(0, last + 1, step), last})
+
+
+def _window(corner: tuple[int, ...], side: int) -> tuple[slice, ...]:
+    return tuple(slice(start, start + side) for start in corner)
