@@ -120,7 +120,8 @@ def _command(found: Action) -> Any:
     """The command of one action, its parameters read from the action's signature."""
 
     def run(**given: Any) -> None:
-        options = {key: given.pop(key) for key in ("trust", "factory", "input_shape") if key in given}
+        opening = {"trust", "factory", "input_shape"} - own  # convert has them as parameters of its own
+        options = {key: given.pop(key) for key in opening if key in given}
         as_json = given.pop("json", False)
         given.pop("debug", None)
         result = _run(found, given, options)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 import torch
 from architectures import ARCHITECTURES
 from fidelity import assert_every_tensor, run_onnx
@@ -79,3 +83,18 @@ class Tied(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.second(torch.relu(self.first(x)))
+
+
+def test_the_command_line_passes_shape_and_factory_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "architecture.py").write_text(
+        "import torch\n\ndef build():\n    return torch.nn.Linear(4, 3)\n"
+    )
+    torch.save(nn.Linear(4, 3).state_dict(), tmp_path / "weights.pth")
+    monkeypatch.chdir(tmp_path)
+    command = [Path(sys.executable).parent / "inspector", "convert", "weights.pth", "-o", "net.onnx"]
+    extra = ["--factory", "architecture:build", "--input-shape", "rows,4", "--json"]
+    done = subprocess.run([*command, *extra], capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout)["nodes"] == 1
+    assert _dims(onnx.load(tmp_path / "net.onnx").graph.input[0]) == ["rows", 4]
