@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -172,7 +172,7 @@ def _write(result: Attributions, path: Path | None, raw: Path | None) -> tuple[P
             }
             np.savez(raw, allow_pickle=False, **arrays)
         elif raw.suffix == ".npy":
-            np.save(raw, result.maps[0].values)
+            np.save(raw, next(iter(result.maps)).values)
         else:
             raise BadInput(f"{raw}: raw maps are written as .npy or .npz.")
         files.append(raw)
@@ -206,6 +206,6 @@ def _fitting(name: str, given: Mapping[str, Any], *, alone: bool) -> dict[str, A
     return {key: value for key, value in given.items() if alone or key in known}
 
 
-def _target_of(row: tuple[Attribution | None, ...]) -> str:
+def _target_of(row: Sequence[Attribution | None]) -> str:
     made = next((made for made in row if made is not None), None)
     return "refused" if made is None else f"{made.target} ({made.score:.3g})"

@@ -1,4 +1,4 @@
-"""What does the linear head weigh at every place? CAM, where global average pooling feeds one linear layer."""
+"""What does the linear head weigh at every place? CAM, behind global average pooling and a linear layer."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def cam(subject: Subject) -> Map:
     if float(pooled) > TOLERANCE or float(linear) > TOLERANCE:
         raise NoGradientPath(
             f"the head behind {subject.layer.key!r} is not global average pooling and one linear layer, which "
-            "CAM needs. Use grad-cam, which equals it up to a factor where it exists, or choose another --layer."
+            "CAM needs. Use grad-cam, which equals it up to a factor, or choose another --layer."
         )
     places = slopes.shape[2] * slopes.shape[3]
     weights = slopes.mean((2, 3), keepdim=True) * places  # w_k^c: the pooled value's weight

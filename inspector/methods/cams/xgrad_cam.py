@@ -1,4 +1,4 @@
-"""Which channels does the score depend on, by activation? XGrad-CAM, gradients averaged where the channel acts."""
+"""Which channels does the score depend on, by activation? XGrad-CAM."""
 
 from __future__ import annotations
 

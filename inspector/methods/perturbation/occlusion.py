@@ -17,7 +17,7 @@ __all__ = ["occlusion"]
 
 @method("occlusion", family="perturbation", paper="arXiv:1311.2901", cost="1 forward a window")
 def occlusion(subject: Subject, *, window: int = 0, stride: int = 0, baseline: str = "zero") -> Map:
-    """The fall of the score when a window is hidden, averaged over the windows that hide a place (section 4.2).
+    """The fall of the score when a window is hidden, averaged over those that hide a place (section 4.2).
 
     `window` and `stride` are in places; 0 takes an eighth of the longer side, and half the window.
     """
