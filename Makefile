@@ -1,13 +1,22 @@
 # Two commands on a fresh machine with Python ≥ 3.11: `make demo` and `make test`.
 PYTHON ?= python3
 VENV := .venv
+NET := fixtures/squeezenet1_1.onnx
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test quick check docs assets clean
 
 demo: $(VENV)/.demo
-	$(BIN)/python fixtures/demo.py demo
+	mkdir -p demo
+	$(BIN)/inspector summarize $(NET) --depth 1
+	$(BIN)/inspector draw $(NET) -o demo/structure.svg
+	$(BIN)/inspector export-weights $(NET) -o demo/weights
+	$(BIN)/inspector predict $(NET) --input fixtures/coffee.png
+	$(BIN)/inspector kernels $(NET) -o demo/kernels.png
+	$(BIN)/inspector features $(NET) --input fixtures/coffee.png -o demo/features --values relu
+	$(BIN)/inspector attribute $(NET) --input fixtures/coffee.png --method grad-cam -o demo/heat.png
+	@echo "Done. Look into demo/: structure.svg, weights/, kernels.png, features/index.html, heat.png"
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest

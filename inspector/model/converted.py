@@ -13,8 +13,6 @@ from inspector.model.model import Model
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from inspector.views import Figure
-
 __all__ = ["Converted"]
 
 
@@ -61,6 +59,6 @@ class Converted(Model):
         lines = [f"{self.name} ({self.origin.format}): {counts}", *(f"Note: {note}" for note in self.notes)]
         return "\n".join(lines)
 
-    def figures(self) -> Mapping[str, Figure]:
+    def figures(self) -> Mapping[str, Any]:
         """None."""
         return {}
