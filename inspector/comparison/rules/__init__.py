@@ -1,0 +1,1 @@
+"""Rules of the comparison view, one family a file."""

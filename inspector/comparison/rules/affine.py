@@ -1,0 +1,106 @@
+"""How do Gemm, MatMul, bias and BatchNorm become one layer? Weights as (out, in, ...), all else folded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from inspector.comparison.alignment import Part
+from inspector.comparison.draft import Array, Draft, Step
+
+__all__ = ["fold_affine", "gather_weights"]
+
+_LAYERS = ("Conv", "ConvTranspose", "Dense")
+
+
+def gather_weights(draft: Draft) -> None:
+    """Move the constants of convolutions and dense layers from slots to weights."""
+    for step in draft.steps:
+        if step.op in ("Conv", "ConvTranspose") and draft.constant(step, 1) is not None:
+            _take(draft, step, {1: "weight", 2: "bias"})
+        elif step.op in ("Gemm", "MatMul") and (array := draft.constant(step, 1)) is not None:
+            turned = step.op == "MatMul" or not step.attributes.get("transB", 0)
+            if array.ndim == 2:
+                _take(draft, step, {1: "weight", 2: "bias"})
+                if turned:
+                    _turn(step)
+                step.op = "Dense"
+                step.attributes = {}
+
+
+def _take(draft: Draft, step: Step, roles: dict[int, str]) -> None:
+    for position, role in roles.items():
+        array = draft.constant(step, position)
+        if array is None:
+            continue
+        value = step.slots[position].value
+        step.arrays[role] = np.asarray(array)
+        if value in draft.parts:
+            step.weights[role] = draft.parts[value]
+    step.slots = [s for i, s in enumerate(step.slots) if i not in roles or s.value not in draft.constants]
+
+
+def _turn(step: Step) -> None:
+    step.arrays["weight"] = step.arrays["weight"].T
+    part = step.weights.get("weight")
+    if part is not None:
+        step.weights["weight"] = Part(part.key, (*part.notes, "transposed to (out, in)"))
+
+
+def fold_affine(draft: Draft) -> None:
+    """Fold BatchNorm and added or multiplied per-channel constants into the layer that feeds them."""
+    consumers, gone = draft.consumers(), set[int]()
+    for layer in draft.steps:
+        while layer.op in _LAYERS and "weight" in layer.arrays:
+            user = draft.sole_user(layer.outputs[0], consumers)
+            change = None if user is None else _scale_shift(draft, layer, user)
+            if user is None or change is None:
+                break
+            _apply(layer, user, *change)
+            gone.add(id(user))
+    draft.keep(gone, "batch norms, scales and biases folded")
+
+
+def _scale_shift(draft: Draft, layer: Step, user: Step) -> tuple[Array, Array] | None:
+    width = _width(layer)
+    if user.op == "BatchNormalization":
+        found = [draft.constant(user, i) for i in range(1, 5)]
+        if any(f is None for f in found):
+            return None
+        gamma, beta, mean, variance = (np.asarray(f, np.float64) for f in found)
+        scale = gamma / np.sqrt(variance + user.attributes.get("epsilon", 1e-5))
+        return scale, beta - mean * scale
+    if user.op not in ("Add", "Mul", "Sub", "Div") or len(user.slots) != 2:
+        return None
+    at = next((i for i in (0, 1) if draft.constant(user, i) is not None), None)
+    if at is None or (user.op in ("Sub", "Div") and at == 0):
+        return None
+    array = np.asarray(draft.constant(user, at), np.float64)
+    axis = -1 if layer.op == "Dense" else 1 - len(layer.arrays["weight"].shape)
+    if array.size == width and array.ndim >= -axis and array.shape[axis] == width:
+        vector = array.reshape(-1)
+    elif array.size == 1:
+        vector = np.full(width, array.reshape(()))
+    else:
+        return None
+    one, zero = np.ones(width), np.zeros(width)
+    return {"Add": (one, vector), "Sub": (one, -vector), "Mul": (vector, zero), "Div": (1 / vector, zero)}[
+        user.op
+    ]
+
+
+def _width(layer: Step) -> int:
+    shape = layer.arrays["weight"].shape
+    return shape[1] * layer.attributes.get("group", 1) if layer.op == "ConvTranspose" else shape[0]
+
+
+def _apply(layer: Step, user: Step, scale: Array, shift: Array) -> None:
+    weight = layer.arrays["weight"]
+    if not np.all(scale == 1) and layer.op != "ConvTranspose":
+        layer.arrays["weight"] = weight * scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(weight.dtype)
+        part = layer.weights.get("weight")
+        if part is not None:
+            layer.weights["weight"] = Part(part.key, (*part.notes, f"{user.op} folded"))
+    bias = layer.arrays.get("bias", np.zeros(len(scale)))
+    layer.arrays["bias"] = (bias * scale + shift).astype(weight.dtype)
+    layer.origins += user.origins
+    layer.outputs, layer.value = user.outputs, user.value
