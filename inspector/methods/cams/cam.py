@@ -38,7 +38,8 @@ def cam(subject: Subject) -> Map:
     linear = (slopes - elsewhere).abs().amax() / size
     if float(pooled) > TOLERANCE or float(linear) > TOLERANCE:
         raise NoGradientPath(
-            f"the head behind {subject.layer.key!r} is not global average pooling and one linear layer, which "
+            f"the head behind {subject.layer.key!r} is not global average pooling and one linear layer, "
+            "which "
             "CAM needs. Use grad-cam, which equals it up to a factor, or choose another --layer."
         )
     places = slopes.shape[2] * slopes.shape[3]
