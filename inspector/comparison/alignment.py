@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 if TYPE_CHECKING:
     from inspector.model.model import Model
 
 __all__ = ["Alignment", "Atom", "CanonicalGraph", "Edge", "Edit", "EditKind", "Pair", "Part"]
 
+Array = np.ndarray[Any, np.dtype[Any]]
 EditKind = Literal["insert", "remove", "attribute", "width", "operator", "weights", "layout"]
 
 
@@ -60,12 +63,17 @@ class Edge:
 
 @dataclass(frozen=True, eq=False)
 class CanonicalGraph:
-    """The comparison view of one model: atoms by key in topological order, edges, and what was dropped."""
+    """The comparison view of one model: atoms by key in topological order, edges, and what was dropped.
+
+    `arrays` holds the canonical values of the weights by atom key and role: dense ones as (out, in), batch
+    norms folded in.
+    """
 
     model: Model
     atoms: Mapping[str, Atom]
     edges: tuple[Edge, ...]
     notes: tuple[str, ...] = ()
+    arrays: Mapping[str, Mapping[str, Array]] = field(default_factory=dict[str, Mapping[str, Array]])
 
 
 @dataclass(frozen=True)

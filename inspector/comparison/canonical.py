@@ -44,7 +44,8 @@ def graph_of(draft: Draft) -> CanonicalGraph:
             edges.append(Edge(source.key if source else slot.value, step.key, position, slot.notes))
     atoms = {step.key: _atom(step) for step in draft.steps}
     notes = tuple(f"{count} {reason}" for reason, count in draft.counts.items())
-    return CanonicalGraph(draft.model, atoms, tuple(edges), notes)
+    arrays = {step.key: dict(step.arrays) for step in draft.steps if step.arrays}
+    return CanonicalGraph(draft.model, atoms, tuple(edges), notes, arrays)
 
 
 def _atom(step: Step) -> Atom:

@@ -18,9 +18,8 @@ def fold_constants(draft: Draft) -> None:
     """Evaluate constant steps in order, and shapes that are fully known."""
     gone: set[int] = set()
     for step in draft.steps:
-        if step.op == "Shape" and _known_shape(draft, step):
-            gone.add(id(step))
-        elif _is_constant(draft, step) and _evaluate(draft, step):
+        known = step.op == "Shape" and _known_shape(draft, step)
+        if known or (_is_constant(draft, step) and _evaluate(draft, step)):
             gone.add(id(step))
     draft.keep(gone, "constant nodes evaluated")
 

@@ -1,0 +1,5 @@
+"""How do two models differ? Measures of arrays and the fate of each weight."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,140 @@
+"""How are two node sequences laid side by side? Branch-wise order, context labels, dynamic programming."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from inspector.comparison.alignment import Atom, CanonicalGraph
+
+__all__ = ["aligned_order", "family", "labels", "ordered"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_ACTIVATIONS = frozenset(
+    [
+        "Relu",
+        "LeakyRelu",
+        "PRelu",
+        "Sigmoid",
+        "Tanh",
+        "Elu",
+        "Selu",
+        "Gelu",
+        "Silu",
+        "Clip",
+        "HardSwish",
+        "HardSigmoid",
+        "Softplus",
+        "Mish",
+    ]
+)
+_POOLS = frozenset(("MaxPool", "AveragePool", "LpPool"))
+_RADII = (1, 2, 4, 8)
+_GAP = -0.6
+
+
+def family(op: str) -> str:
+    """Class of an operator in which a match of different operators makes sense."""
+    return "activation" if op in _ACTIVATIONS else "pool" if op in _POOLS else op
+
+
+def ordered(graph: CanonicalGraph) -> list[str]:
+    """Topological order by depth-first search from the ends, deepest operand first: branches stay whole."""
+    operands: dict[str, list[str]] = {key: [] for key in graph.atoms}
+    read: set[str] = set()
+    for edge in graph.edges:
+        if edge.source in operands:
+            operands[edge.target].append(edge.source)
+            read.add(edge.source)
+    depth: dict[str, int] = {}
+    for key in graph.atoms:
+        depth[key] = 1 + max((depth[source] for source in operands[key]), default=0)
+    found: dict[str, None] = {}
+    for end in (key for key in graph.atoms if key not in read):
+        stack = [(end, False)]
+        while stack:
+            key, done = stack.pop()
+            if done:
+                found[key] = None
+            elif key not in found:
+                stack.append((key, True))
+                stack.extend((s, False) for s in sorted(operands[key], key=depth.__getitem__))
+    return list(found)
+
+
+def labels(graph: CanonicalGraph, order: list[str]) -> Array:
+    """One row of stable 64-bit labels an atom: class, operator, details, then context at growing radius."""
+    place = {key: i for i, key in enumerate(order)}
+    above: list[list[int]] = [[] for _ in order]
+    below: list[list[int]] = [[] for _ in order]
+    for edge in graph.edges:
+        if edge.source in place:
+            above[place[edge.target]].append(place[edge.source])
+            below[place[edge.source]].append(place[edge.target])
+    atoms = [graph.atoms[key] for key in order]
+    columns = [[_hash(family(x.op)) for x in atoms], [_hash(x.op) for x in atoms]]
+    columns.append([_hash(_details(graph, x)) for x in atoms])
+    up = down = columns[1]
+    for radius in range(1, _RADII[-1] + 1):
+        up = [_hash((columns[1][i], sorted(up[j] for j in above[i]))) for i in range(len(order))]
+        down = [_hash((columns[1][i], sorted(down[j] for j in below[i]))) for i in range(len(order))]
+        if radius in _RADII:
+            columns += [up, down]
+    return np.array(columns, np.uint64).T.reshape(len(order), len(columns))
+
+
+def _details(graph: CanonicalGraph, atom: Atom) -> tuple[object, ...]:
+    weight = graph.arrays.get(atom.key, {}).get("weight")
+    shape = () if weight is None else weight.shape
+    return atom.op, shape, str(sorted(atom.attributes.items(), key=lambda item: item[0]))
+
+
+def _hash(content: object) -> int:
+    return int.from_bytes(hashlib.blake2b(repr(content).encode(), digest_size=8).digest(), "little")
+
+
+def aligned_order(a: Array, b: Array, bonus: dict[int, int]) -> list[tuple[int, int]]:
+    """Index pairs of the best monotone alignment; `bonus` maps anchored rows of `a` to rows of `b`."""
+    rows, columns = len(a), len(b)
+    weights = np.array([1.0, 0.6, 0.6, *[0.2] * (a.shape[1] - 3)])
+    taken = np.zeros(columns, bool)
+    taken[list(bonus.values())] = True
+    total = np.zeros(columns + 1) + _GAP * np.arange(columns + 1)
+    moves = np.zeros((rows + 1, columns + 1), np.int8)
+    moves[0] = 2
+    ramp = _GAP * np.arange(columns + 1)
+    for i in range(rows):
+        equal = a[i] == b
+        score = np.where(equal[:, 0], equal @ weights, -1e6)
+        if i in bonus:
+            score[:] = -1e6
+            score[bonus[i]] = 20.0
+        else:
+            score[taken] = -1e6
+        best = np.empty(columns + 1)
+        best[0] = total[0] + _GAP
+        diagonal, vertical = total[:-1] + score, total[1:] + _GAP
+        best[1:] = np.maximum(diagonal, vertical)
+        moves[i + 1, 1:] = diagonal < vertical
+        moves[i + 1, 0] = 1
+        final = np.maximum.accumulate(best - ramp) + ramp
+        moves[i + 1][final > best + 1e-9] = 2
+        total = final
+    return _traced(moves, rows, columns)
+
+
+def _traced(moves: Array, i: int, j: int) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    while i and j:
+        move = moves[i, j]
+        if move == 0:
+            i, j = i - 1, j - 1
+            found.append((i, j))
+        elif move == 1:
+            i -= 1
+        else:
+            j -= 1
+    return found[::-1]
