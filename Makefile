@@ -5,7 +5,7 @@ NET := fixtures/squeezenet1_1.onnx
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test quick check docs assets clean
+.PHONY: demo test quick lint check docs clean
 
 demo: $(VENV)/.demo
 	mkdir -p demo
@@ -24,11 +24,13 @@ test: $(VENV)/.test
 quick: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow and not browser and not cluster"
 
-check: $(VENV)/.test
+lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+check: lint
+	$(BIN)/pyright
 	$(BIN)/python docs/generate.py --check
 
 docs: $(VENV)/.test
