@@ -1,0 +1,185 @@
+"""What became of a weight? Equal, laid out, rounded, scaled or ordered in another way, or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import ml_dtypes
+import numpy as np
+
+from inspector.comparison.differences import Difference, aligned, difference, layouts
+
+__all__ = ["State", "WeightChange", "by_change", "weight_change"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+State = Literal["equal", "layout", "rounded", "quantised", "scaled", "permuted", "changed", "incomparable"]
+
+_SAME = 1e-6
+"""Relative L2 up to which two arrays hold the same float32 numbers, computed in another order."""
+
+_LEVELS = 256
+"""Distinct values that eight bits can hold."""
+
+
+@dataclass(frozen=True)
+class WeightChange:
+    """How the weight `b` of one model differs from its partner `a` of the other.
+
+    `state` is the weakest claim that explains b fully: "layout" the same values with axes in another order,
+    "rounded" a narrower float, "quantised" at most half a step from a, "scaled" one factor per output channel
+    (what folding a BatchNorm does), "permuted" channels in another order. `order` are the axes of a in the
+    order of b; `difference` and `histogram` (counts, bin edges of b − a) are taken after it, and are None
+    where the shapes do not fit.
+    """
+
+    a: str
+    b: str
+    state: State
+    detail: str
+    order: tuple[int, ...]
+    difference: Difference | None
+    histogram: tuple[tuple[int, ...], tuple[float, ...]] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The change as JSON-able data."""
+        return {
+            "a": self.a,
+            "b": self.b,
+            "state": self.state,
+            "detail": self.detail,
+            "order": list(self.order),
+            "difference": None if self.difference is None else self.difference.to_dict(),
+            "histogram": None if self.histogram is None else [list(part) for part in self.histogram],
+        }
+
+
+def weight_change(a: Array, b: Array, names: tuple[str, str] = ("a", "b"), *, bins: int = 31) -> WeightChange:
+    """Compare two weights; output channels are on the first axis where that matters (ONNX kernels)."""
+    best = aligned(a, b, _SAME)
+    if best is None:
+        detail = f"shape {list(a.shape)} against {list(b.shape)}"
+        return WeightChange(*names, "incomparable", detail, (), None)
+    found, order = best
+    first = a.transpose(order) if len(order) == a.ndim and b.ndim == a.ndim else a.reshape(b.shape)
+    moved = order != tuple(range(len(order)))
+    if found.equal or (found.relative <= _SAME and not found.unlike):
+        state: State = "layout" if moved or a.shape != b.shape else "equal"
+        return WeightChange(*names, state, _moved(a.shape, order) if moved else "", order, found)
+    for other in [order, *(o for o in layouts(a.shape, b.shape) if o != order)]:
+        laid = a.transpose(other) if len(other) == a.ndim == b.ndim else first
+        for explain in _EXPLANATIONS:
+            said = explain(laid, b)
+            if said is None:
+                continue
+            where = "" if other == tuple(range(len(other))) else f", {_moved(a.shape, other)}"
+            measured = difference(laid, b)
+            return WeightChange(*names, said[0], said[1] + where, other, measured, _histogram(laid, b, bins))
+    return WeightChange(*names, "changed", "", order, found, _histogram(first, b, bins))
+
+
+def by_change(changes: Iterable[WeightChange]) -> list[WeightChange]:
+    """What cannot be compared first, then the largest relative change first; equal ones keep their order."""
+    return sorted(changes, key=lambda c: -(np.inf if c.difference is None else c.difference.relative))
+
+
+def _moved(shape: tuple[int, ...], order: tuple[int, ...]) -> str:
+    rank = len(order)
+    if rank == len(shape) == 4 and order == (0, 1, 3, 2):
+        return "height and width swapped"
+    if rank == 2:
+        return "transposed"
+    return f"axes {', '.join(map(str, order))}"
+
+
+Said = tuple[State, str] | None
+
+
+def _rounded(a: Array, b: Array) -> Said:
+    for name, kind in (("float16", np.dtype(np.float16)), ("bfloat16", np.dtype(ml_dtypes.bfloat16))):
+        for wide, narrow, side in ((a, b, "b"), (b, a, "a")):
+            with np.errstate(over="ignore"):
+                if np.array_equal(wide.astype(kind).astype(np.float64), narrow.astype(np.float64)):
+                    return "rounded", f"{side} is rounded to {name}"
+    return None
+
+
+def _quantised(a: Array, b: Array) -> Said:
+    if a.ndim < 2:
+        return None
+    for fine, coarse, side in ((a, b, "b"), (b, a, "a")):
+        if _on_steps(fine.reshape(1, -1), coarse.reshape(1, -1)):
+            return "quantised", f"{side} is quantised with one step"
+        rows = (fine.reshape(fine.shape[0], -1), coarse.reshape(coarse.shape[0], -1))
+        if rows[0].shape[1] > _LEVELS and _on_steps(*rows):
+            return "quantised", f"{side} is quantised with a step per output channel"
+    return None
+
+
+def _on_steps(fine: Array, coarse: Array) -> bool:
+    """Whether each row takes few values on a grid, and none lies more than half a step from its origin."""
+    for one, other in zip(fine.astype(np.float64), coarse.astype(np.float64), strict=True):
+        levels = np.unique(other)
+        if not 1 < len(levels) <= min(_LEVELS, other.size // 2):
+            return False
+        step = float(np.diff(levels).min())
+        off_grid = np.abs(levels / step - np.round(levels / step)).max()
+        if off_grid > 1e-3 or np.abs(one - other).max() > 0.5 * step * (1 + 1e-3):
+            return False
+    return True
+
+
+def _scaled(a: Array, b: Array) -> Said:
+    if a.ndim < 2:
+        return None
+    one = a.reshape(a.shape[0], -1).astype(np.float64)
+    other = b.reshape(b.shape[0], -1).astype(np.float64)
+    if one.shape[1] < 2:
+        return None
+    norms = (one * one).sum(1)
+    factor = np.divide((one * other).sum(1), norms, out=np.zeros_like(norms), where=norms > 0)
+    if not np.isfinite(factor).all() or difference(one * factor[:, None], other).relative > 1e-5:
+        return None
+    return "scaled", f"one factor per output channel, {factor.min():.4g} … {factor.max():.4g}"
+
+
+def _permuted(a: Array, b: Array) -> Said:
+    if a.ndim < 2:
+        return None
+    if a.shape[1] > 1 and difference(a[:, ::-1], b).relative <= _SAME:
+        return "permuted", "input channels reversed, as between RGB and BGR"
+    rows = _partners(a.reshape(len(a), -1), b.reshape(len(b), -1))
+    after = a[rows]
+    swapped = (np.moveaxis(after, 1, 0), np.moveaxis(b, 1, 0))
+    columns = _partners(swapped[0].reshape(a.shape[1], -1), swapped[1].reshape(a.shape[1], -1))
+    after = after[:, columns]
+    if difference(after, b).relative > _SAME:
+        return None
+    sides = [
+        f"{int((order != np.arange(len(order))).sum())} of {len(order)} {side} channels"
+        for order, side in ((rows, "output"), (columns, "input"))
+        if (order != np.arange(len(order))).any()
+    ]
+    return "permuted", f"{' and '.join(sides)} in another place"
+
+
+def _partners(a: Array, b: Array) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """For each row of b the row of a with the same sorted values; the caller verifies."""
+    one = np.lexsort(np.sort(a, axis=1).T[::-1])
+    other = np.lexsort(np.sort(b, axis=1).T[::-1])
+    found = np.empty(len(a), np.int64)
+    found[other] = one
+    return found
+
+
+_EXPLANATIONS: tuple[Callable[[Array, Array], Said], ...] = (_rounded, _permuted, _scaled, _quantised)
+
+
+def _histogram(a: Array, b: Array, bins: int) -> tuple[tuple[int, ...], tuple[float, ...]] | None:
+    change = b.astype(np.float64) - a.astype(np.float64)
+    change = change[np.isfinite(change)]
+    if not change.size:
+        return None
+    counts, edges = np.histogram(change, bins)
+    return tuple(map(int, counts)), tuple(map(float, edges))
