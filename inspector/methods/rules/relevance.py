@@ -76,8 +76,8 @@ def recorded(subject: Subject, x: Tensor) -> Record:
 def seeds_of(subject: Subject, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """D score / d each scored value: one-hot for a class."""
     leaves = {key: value.detach().requires_grad_() for key, value in values.items()}
-    found = torch.autograd.grad(
-        scores_of(subject.target, leaves).sum(), list(leaves.values()), allow_unused=True
+    found = list[Tensor | None](
+        torch.autograd.grad(scores_of(subject.target, leaves).sum(), list(leaves.values()), allow_unused=True)
     )
     return {key: g for key, g in zip(leaves, found, strict=True) if g is not None}
 
@@ -115,7 +115,7 @@ def pulled_back(call: Call, inputs: Sequence[Any], given: Given) -> dict[int, Te
         return {}
     wanted = [leaves[position] for position in call.varying]
     values, parts = zip(*pairs, strict=True)
-    found = torch.autograd.grad(values, wanted, parts, allow_unused=True)
+    found = list[Tensor | None](torch.autograd.grad(values, wanted, parts, allow_unused=True))
     return {p: g for p, g in zip(call.varying, found, strict=True) if g is not None}
 
 

@@ -1,0 +1,69 @@
+"""How does relevance pass operators without weights? Activations, sums, products, pooling, moved data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inspector.errors import UnsupportedOperator
+from inspector.methods.rules.multipliers import ELEMENTWISE
+from inspector.methods.rules.relevance import Call, Given, pulled_back
+from inspector.methods.rules.weighted import stabilised
+
+__all__ = ["passed_back"]
+
+UNCHANGED = ELEMENTWISE | {"LayerNormalization", "Identity", "Dropout", "Cast", "Neg"}
+MOVED = frozenset(
+    {
+        *("MaxPool", "GlobalMaxPool", "ReduceMax", "Max", "Min", "Where", "Reshape", "Flatten", "Transpose"),
+        *("Squeeze", "Unsqueeze", "Slice", "Split", "Gather", "Concat", "Expand", "Tile", "DepthToSpace"),
+        *("SpaceToDepth",),
+    }
+)
+SHARED = frozenset(
+    {
+        *("Add", "Sub", "Sum", "Mean", "AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "Pad"),
+        *("BatchNormalization", "Resize", "Upsample", "Conv", "Gemm", "MatMul", "ConvTranspose", "Einsum"),
+    }
+)
+
+
+def passed_back(call: Call, given: Given, epsilon: float) -> dict[int, Tensor]:
+    """Relevance at the inputs of an operator.
+
+    Raises:
+        UnsupportedOperator: no rule is known for the operator.
+    """
+    kind, part = call.kind, given[0]
+    if kind in ("Mul", "Div") and part is not None:
+        return _product(call, part)
+    if kind == "Softmax" and part is not None:
+        y, axis = call.outputs[0], int(call.step.attributes.get("axis", -1))
+        return {0: call.inputs[0] * (part - y * part.sum(axis, keepdim=True))}  # arXiv:2402.05602, eq. 13
+    if kind in UNCHANGED and len(call.varying) == 1 and part is not None:
+        return {call.varying[0]: part}
+    if kind in MOVED:
+        return pulled_back(call, call.inputs, given)
+    if kind in SHARED and part is not None:
+        factors = len(call.varying) if kind in ("MatMul", "Gemm", "Conv", "Einsum") else 1
+        share = part / factors / stabilised(call.outputs[0], epsilon)
+        found = pulled_back(call, call.inputs, [share])
+        return {i: call.inputs[i] * value for i, value in found.items()}
+    raise UnsupportedOperator(
+        f"LRP has no rule for {kind} ({call.step.key!r}). Try deeplift or integrated-gradients, which take "
+        "every differentiable operator."
+    )
+
+
+def _product(call: Call, part: Tensor) -> dict[int, Tensor]:
+    """All to the one varying factor or the numerator, half to each of two factors."""
+    if call.kind == "Div":
+        return {0: _summed(part, call.inputs[0])} if 0 in call.varying else {}
+    share = part / len(call.varying)
+    return {i: _summed(share, call.inputs[i]) for i in call.varying}
+
+
+def _summed(part: Tensor, like: Any) -> Tensor:
+    return part.sum_to_size(like.shape) if isinstance(like, torch.Tensor) else part
