@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from inspector.comparison.alignment import Atom, CanonicalGraph, Edge
 from inspector.comparison.draft import Draft, Step, draft_of
-from inspector.comparison.rules.affine import fold_affine, gather_weights
+from inspector.comparison.rules.affine import fold_affine, gather_rest, gather_weights
+from inspector.comparison.rules.bare import draft_of_weights
 from inspector.comparison.rules.constants import fold_constants
 from inspector.comparison.rules.names import settle_names
 from inspector.comparison.rules.transparent import drop_transparent
@@ -16,12 +17,23 @@ if TYPE_CHECKING:
 
 __all__ = ["canonical", "drafted"]
 
-RULES = (fold_constants, drop_transparent, fold_constants, gather_weights, fold_affine, settle_names)
+RULES = (
+    fold_constants,
+    drop_transparent,
+    fold_constants,
+    gather_weights,
+    fold_affine,
+    settle_names,
+    gather_rest,
+)
 
 
 def drafted(model: Model) -> Draft:
     """The rewritten steps of a model, with the canonical values of their weights."""
     draft = draft_of(model)
+    if not draft.steps:
+        draft_of_weights(draft)
+        return draft
     for rule in RULES:
         rule(draft)
     _drop_dead(draft)

@@ -10,9 +10,15 @@ __all__ = ["edits"]
 
 
 def edits(alignment: Alignment) -> tuple[Edit, ...]:
-    """Structure first, then operators, widths and attributes; equal differences are one edit."""
-    found = _unmatched(alignment.a, alignment.only_a, "remove")
-    found += _unmatched(alignment.b, alignment.only_b, "insert")
+    """Structure first, then operators, widths and attributes; equal differences are one edit.
+
+    Where a side holds weights only, just the layers whose weights the other side lacks are told.
+    """
+    bare = not (alignment.a.edges and alignment.b.edges)
+    found = _unmatched(alignment.a, _told(alignment.a, alignment.only_a, bare), "remove")
+    found += _unmatched(alignment.b, _told(alignment.b, alignment.only_b, bare), "insert")
+    if bare:
+        return tuple(found)
     groups: dict[tuple[EditKind, str], list[Pair]] = {}
     for pair in alignment.pairs:
         for kind, text in _differences(alignment, pair):
@@ -23,6 +29,10 @@ def edits(alignment: Alignment) -> tuple[Edit, ...]:
         keys = tuple(p.a.key for p in pairs), tuple(p.b.key for p in pairs)
         found.append(Edit(kind, f"{text} {where}", *keys, min(p.confidence for p in pairs)))
     return tuple(found)
+
+
+def _told(graph: CanonicalGraph, atoms: tuple[Atom, ...], bare: bool) -> tuple[Atom, ...]:
+    return tuple(atom for atom in atoms if "weight" in atom.weights) if bare else atoms
 
 
 def _of_kind(pair: Pair, model: Pair) -> bool:

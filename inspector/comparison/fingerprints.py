@@ -16,6 +16,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _ROWS = 16
 _ENOUGH = 0.6
 """Mean absolute row cosine from which two weights count as one; unrelated rows stay far below."""
+_LEAST = 8
+"""Elements below which equal values prove nothing."""
 _CLASS = 256
 """Members of a shape class that are compared pairwise."""
 
@@ -34,7 +36,7 @@ def anchors(a: CanonicalGraph, b: CanonicalGraph) -> dict[str, str]:
 def _classes(graph: CanonicalGraph) -> dict[tuple[int, ...], list[str]]:
     found: dict[tuple[int, ...], list[str]] = {}
     for key, arrays in graph.arrays.items():
-        if "weight" in arrays:
+        if "weight" in arrays and arrays["weight"].size >= _LEAST and np.ptp(arrays["weight"]) > 0:
             shape = tuple(sorted(size for size in arrays["weight"].shape if size > 1))
             found.setdefault(shape, []).append(key)
     return found

@@ -7,7 +7,7 @@ import numpy as np
 from inspector.comparison.alignment import Part
 from inspector.comparison.draft import Array, Draft, Step
 
-__all__ = ["fold_affine", "gather_weights"]
+__all__ = ["fold_affine", "gather_rest", "gather_weights"]
 
 _LAYERS = ("Conv", "ConvTranspose", "Dense")
 
@@ -104,3 +104,19 @@ def _apply(layer: Step, user: Step, scale: Array, shift: Array) -> None:
     layer.arrays["bias"] = (bias * scale + shift).astype(weight.dtype)
     layer.origins += user.origins
     layer.outputs, layer.value = user.outputs, user.value
+
+
+def gather_rest(draft: Draft) -> None:
+    """Keep the float constants of every other step as its weights, the largest as "weight"."""
+    for step in draft.steps:
+        found = {
+            i: np.asarray(draft.constants[slot.value])
+            for i, slot in enumerate(step.slots)
+            if slot.value in draft.constants and draft.constants[slot.value].dtype.kind == "f"
+        }
+        largest = max(found, key=lambda i: found[i].size, default=-1)
+        for i, array in found.items():
+            role = "weight" if i == largest and "weight" not in step.arrays else f"constant{i}"
+            step.arrays[role] = array
+            if step.slots[i].value in draft.parts:
+                step.weights[role] = draft.parts[step.slots[i].value]
