@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from inspector.comparison.alignment import Atom, CanonicalGraph, Edge
 from inspector.comparison.draft import Draft, Step, draft_of
+from inspector.comparison.rules.activations import join_gated
 from inspector.comparison.rules.affine import fold_affine, gather_rest, gather_weights
 from inspector.comparison.rules.bare import draft_of_weights
 from inspector.comparison.rules.constants import fold_constants

@@ -14,22 +14,8 @@ __all__ = ["aligned_order", "family", "labels", "ordered"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _ACTIVATIONS = frozenset(
-    [
-        "Relu",
-        "LeakyRelu",
-        "PRelu",
-        "Sigmoid",
-        "Tanh",
-        "Elu",
-        "Selu",
-        "Gelu",
-        "Silu",
-        "Clip",
-        "HardSwish",
-        "HardSigmoid",
-        "Softplus",
-        "Mish",
-    ]
+    ("Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Elu", "Selu", "Gelu", "Silu", "Clip")
+    + ("HardSwish", "HardSigmoid", "Softplus", "Mish")
 )
 _POOLS = frozenset(("MaxPool", "AveragePool", "LpPool"))
 _RADII = (1, 2, 4, 8)
