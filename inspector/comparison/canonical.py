@@ -24,6 +24,7 @@ RULES = (
     fold_constants,
     gather_weights,
     fold_affine,
+    join_gated,
     settle_names,
     gather_rest,
 )

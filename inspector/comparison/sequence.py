@@ -13,10 +13,9 @@ __all__ = ["aligned_order", "family", "labels", "ordered"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_ACTIVATIONS = frozenset(
-    ("Relu", "LeakyRelu", "PRelu", "Sigmoid", "Tanh", "Elu", "Selu", "Gelu", "Silu", "Clip")
-    + ("HardSwish", "HardSigmoid", "Softplus", "Mish")
-)
+_RECTIFIERS = ("Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Clip")
+_CURVES = ("Sigmoid", "Tanh", "Gelu", "Silu", "HardSwish", "HardSigmoid", "Softplus", "Mish")
+_ACTIVATIONS = frozenset((*_RECTIFIERS, *_CURVES))
 _POOLS = frozenset(("MaxPool", "AveragePool", "LpPool"))
 _RADII = (1, 2, 4, 8)
 _GAP = -0.6
