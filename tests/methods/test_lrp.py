@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from captum.attr import LRP
 from torch import Tensor, nn
 
 import inspector
 from inspector.errors import UnsupportedOperator
 from inspector.methods import attribute
+from inspector.methods.rules.lrp import COMPOSITES
 
 X = np.random.default_rng(0).normal(size=(1, 3, 10, 10)).astype(np.float32)
 
@@ -28,9 +30,31 @@ class Net(nn.Module):
         return self.last(self.two(self.second(self.pool(self.one(self.first(x))))).flatten(1))
 
 
+class Shortcut(Net):
+    """A sum of two branches behind BatchNorm."""
+
+    def __init__(self) -> None:
+        super().__init__(False, nn.ReLU())
+        self.norm = nn.BatchNorm2d(6)
+        nn.init.uniform_(self.norm.running_var, 0.5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.norm(self.first(x))), 2)
+        return self.last(F.gelu(x + self.second(x)).flatten(1))
+
+
 def relevance(net: nn.Module, **options: object) -> inspector.methods.Attribution:
     model = inspector.open_model(net.eval(), example=torch.from_numpy(X))
     return attribute(model, X, "lrp", 1, dtype="float64", **options)
+
+
+@pytest.mark.parametrize("composite", sorted(COMPOSITES))
+def test_conserved_without_biases(composite: str) -> None:
+    for net in (Net(False, nn.ReLU()), Shortcut()):
+        got = relevance(net, composite=composite, epsilon=0.0)
+        assert got.residual is not None
+        assert got.residual < 1e-10
+        assert np.abs(got.values).max() > 1e-4
 
 
 def test_zero_epsilon_is_gradient_times_input() -> None:
