@@ -113,6 +113,9 @@ def test_cancel_leaves_nothing_behind(tmp_path: Path, stop: type[BaseException])
 
     with pytest.raises(stop):
         isolation.run("export", request, tmp_path, readable=[source], progress=listener)
+    deadline = time.monotonic() + 10  # a killed process needs a moment to be gone
+    while _living() - before and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert _living() <= before
 
 
