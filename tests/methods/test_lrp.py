@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 import torch
@@ -48,10 +50,16 @@ def relevance(net: nn.Module, **options: object) -> inspector.methods.Attributio
     return attribute(model, X, "lrp", 1, dtype="float64", **options)
 
 
+@lru_cache(maxsize=1)
+def bare_models() -> list[inspector.Model]:
+    nets = (Net(False, nn.ReLU()).eval(), Shortcut().eval())
+    return [inspector.open_model(net, example=torch.from_numpy(X)) for net in nets]
+
+
 @pytest.mark.parametrize("composite", sorted(COMPOSITES))
 def test_conserved_without_biases(composite: str) -> None:
-    for net in (Net(False, nn.ReLU()), Shortcut()):
-        got = relevance(net, composite=composite, epsilon=0.0)
+    for model in bare_models():
+        got = attribute(model, X, "lrp", 1, dtype="float64", composite=composite, epsilon=0.0)
         assert got.residual is not None
         assert got.residual < 1e-10
         assert np.abs(got.values).max() > 1e-4

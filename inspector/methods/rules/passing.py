@@ -28,6 +28,8 @@ SHARED = frozenset(
         *("BatchNormalization", "Resize", "Upsample", "Conv", "Gemm", "MatMul", "ConvTranspose", "Einsum"),
     }
 )
+AVERAGES = frozenset({"AveragePool", "GlobalAveragePool", "ReduceMean"})
+"""Rules that ignore values hand relevance to silent units; an average of zeros then shares it evenly."""
 
 
 def passed_back(call: Call, given: Given, epsilon: float) -> dict[int, Tensor]:
@@ -50,7 +52,11 @@ def passed_back(call: Call, given: Given, epsilon: float) -> dict[int, Tensor]:
         factors = len(call.varying) if kind in ("MatMul", "Gemm", "Conv", "Einsum") else 1
         share = part / factors / stabilised(call.outputs[0], epsilon)
         found = pulled_back(call, call.inputs, [share])
-        return {i: call.inputs[i] * value for i, value in found.items()}
+        shared = {i: call.inputs[i] * value for i, value in found.items()}
+        if kind in AVERAGES and bool((silent := call.outputs[0] == 0).any()):
+            evenly = pulled_back(call, call.inputs, [part * silent])
+            shared = {i: value + evenly[i] for i, value in shared.items()}
+        return shared
     raise UnsupportedOperator(
         f"LRP has no rule for {kind} ({call.step.key!r}). Try deeplift or integrated-gradients, which take "
         "every differentiable operator."
