@@ -34,11 +34,12 @@ def test_blocks_add_up(classifier: inspector.Model) -> None:
 
 def test_bodies_are_timed_once(shared_models: Path) -> None:
     model = inspector.open_model(shared_models / "silero_vad/silero_vad.onnx")
-    found = profile(model, random_feeds(model), runs=2)
+    found = profile(model, random_feeds(model), runs=9)
     inside = [row for row in found.rows if row.key.startswith("If_0.then_branch/")]
     assert len(inside) > 50
     assert not [row for row in found.rows if row.key.startswith("If_0.else_branch/")]
-    assert found.total_ms <= found.wall_ms * 1.5
+    owner = next(row for row in found.rows if row.key == "If_0")
+    assert owner.ms < sum(row.ms for row in inside)  # counted twice, it would hold all of them and more
 
 
 def test_fused_run_has_fewer_rows(classifier: inspector.Model) -> None:
