@@ -1,5 +1,6 @@
 from . import errors as errors
 from . import provenance as provenance
+from . import torch_archives as torch_archives
 from . import verify as verify
 from .conversion import to_onnx as to_onnx
 from .registry import Conversion as Conversion

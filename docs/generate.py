@@ -55,7 +55,10 @@ def formats_page() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {"commands.md": commands_page, "formats.md": formats_page}
-TABLES: dict[str, str] = {"operators.md": "inspector.autograd:operator_table_markdown"}
+TABLES: dict[str, str] = {
+    "keras-layers.md": "converters.keras_layers:coverage_markdown",
+    "operators.md": "inspector.autograd:operator_table_markdown",
+}
 """Further pages by the function that makes them, as `module:function`."""
 
 

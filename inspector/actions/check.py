@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+import converters
 from inspector import model as models
 from inspector.actions.registry import action
 from inspector.errors import InspectorError
@@ -71,11 +72,12 @@ def check(source: str) -> Check:
     Args:
         source: The file to check.
     """
+    dangers = _dangers(source)
     try:
         model = models.open_unchecked(source)
     except InspectorError as fault:
-        return Check(str(source), "", (models.Fault("file", str(fault)),), ())
-    faults = list(models.find_faults(model))
+        return Check(str(source), "", (*dangers, models.Fault("file", str(fault))), ())
+    faults = [*dangers, *models.find_faults(model)]
     if any(fault.fatal for fault in faults):
         return Check(Path(source).name, model.origin.format, tuple(faults), model.notes)
     if not faults and model.origin.format == "onnx" and model.runnable:
@@ -84,3 +86,12 @@ def check(source: str) -> Check:
     if model.inference_note:
         notes.append(model.inference_note)
     return Check(Path(source).name, model.origin.format, tuple(faults), tuple(notes))
+
+
+def _dangers(source: str) -> list[Fault]:
+    """What torch's own loaders would run if they were given a pickle or archive; read, not run."""
+    if not Path(source).is_file():
+        return []
+    report = converters.torch_archives.check_archive(Path(source))
+    findings = report.findings if report.kind not in ("", "damaged") else ()
+    return [models.Fault(f"{report.kind}, if loaded by torch", found, fatal=False) for found in findings]

@@ -31,8 +31,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Strategy = Literal["all", "checkpoint", "segments", "statistics"]
 Mode = Literal["exact", "fused"]
 
-CHECKPOINT_PARTS = 16
-"""About √n of a deep network: 16 parts keep 5-15 % of all bytes and replay in tens of milliseconds."""
+CHECKPOINT_PARTS = 8
+"""Every cut costs a fused layout: on ResNet-50 8 parts take 1.06 × the fused run, 16 parts 1.13 ×."""
 
 STREAM_PARTS = 32
 """A streamed run holds one part's values: 1/32 of the bytes, as long as single values are not larger."""

@@ -13,7 +13,10 @@ from inspector.model.shapes import format_shape
 __all__ = ["CostRow", "cost_table"]
 
 _ROWS = 60
-"""Without a depth, blocks open breadth first until the table has about so many rows."""
+"""Without a depth, levels open while the table has at most so many rows."""
+
+_FEW = 12
+"""A table with fewer rows tells too little: then single blocks of a level open too."""
 
 
 @dataclass(frozen=True)
@@ -114,20 +117,24 @@ class _Table:
         return format_shape(value.shape) if value is not None and value.shape is not None else ""
 
     def opened(self, tree: Block) -> set[str]:
-        """Blocks to open, breadth first, while the table stays readable."""
+        """Blocks to open, level by level, while the table stays readable.
+
+        A level that does not fit is left closed as a whole, so that equal blocks look equal; only a table of
+        a few rows takes what fits of it.
+        """
         opened: set[str] = {tree.key}
         count = len(self._shown(tree))
         level = list(tree.children)
         while level:
-            following: list[Block] = []
-            for block in level:
-                inner = block.children[0] if block.kind == "repeat" else block
-                more = len(self._shown(inner))
-                if count + more <= _ROWS:
-                    opened.add(block.key)
-                    count += more
-                    following += inner.children
-            level = following
+            inner = {b.key: b.children[0] if b.kind == "repeat" else b for b in level}
+            rows = {key: len(self._shown(block)) for key, block in inner.items()}
+            if count + sum(rows.values()) > _ROWS:
+                if count < _FEW:
+                    _open_some(rows, _ROWS - count, opened)
+                break
+            opened.update(rows)
+            count += sum(rows.values())
+            level = [child for block in inner.values() for child in block.children]
         return opened
 
     def _shown(self, block: Block) -> list[str | Block]:
@@ -141,3 +148,10 @@ def _operators(nodes: list[Node], member: str | Block) -> tuple[str, ...]:
         return (member.source_class,)
     telling = [n.op for n in nodes if family(n.op, n.domain).name not in ("data", "arithmetic")]
     return tuple(dict.fromkeys(telling or [n.op for n in nodes]))
+
+
+def _open_some(rows: dict[str, int], room: int, opened: set[str]) -> None:
+    for key, count in rows.items():
+        if count <= room:
+            opened.add(key)
+            room -= count

@@ -158,8 +158,8 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
     values = made.values.detach().cpu()
     if not bool(torch.isfinite(values).all()):
         raise BadInput(
-            f"{method.name} gave NaN or infinite values: the model itself overflows at this input. "
-            "Try dtype='float64'."
+            f"{method.name} gave NaN or infinite values at this input: a division by zero or an overflow. "
+            "Try dtype='float64', or another method."
         )
     notes = [*subject.notes, *made.notes]
     if not bool(values.any()):

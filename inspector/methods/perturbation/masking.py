@@ -9,7 +9,7 @@ from torch import Tensor
 
 from inspector.errors import BadInput
 
-__all__ = ["Baseline", "baseline_of", "grid_segments"]
+__all__ = ["Baseline", "baseline_of"]
 
 Baseline = Literal["zero", "mean"]
 
@@ -28,22 +28,3 @@ def baseline_of(x: Tensor, kind: str) -> Tensor:
         raise BadInput("baseline mean: the input holds whole numbers; use zero.")
     axes = tuple(range(2, x.ndim)) if x.ndim > 2 else (1,)
     return x.mean(axes, keepdim=True).expand_as(x).clone()
-
-
-def grid_segments(x: Tensor, segments: int) -> Tensor:
-    """A number for every place, the shape of x[0] with one channel: pictures in about `segments` squares.
-
-    Anything else: one number a place (or a feature), at most `segments` of neighbouring ones.
-    """
-    places = x.shape[2:] if x.ndim > 2 else x.shape[1:]
-    if x.ndim == 4:
-        height, width = places
-        side = max(1.0, (height * width / segments) ** 0.5)
-        rows, columns = max(1, round(height / side)), max(1, round(width / side))
-        down = torch.arange(height) * rows // height
-        across = torch.arange(width) * columns // width
-        return (down[:, None] * columns + across[None, :])[None]
-    count = int(torch.tensor(places).prod())
-    parts = min(segments, count)
-    numbers = (torch.arange(count) * parts // count).reshape(places)
-    return numbers[None] if x.ndim > 2 else numbers
