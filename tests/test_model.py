@@ -142,3 +142,20 @@ def test_every_shared_model_gives_all_its_weights(shared_models: Path) -> None:
     vad = inspector.open_model(shared_models / "silero_vad" / "silero_vad.onnx")
     assert len(vad.nodes) == 689
     assert sum(1 for n in vad.nodes.values() if not n.body) == 5
+
+
+def test_shapes_behind_shape_arithmetic_are_those_of_a_run(shared_models: Path) -> None:
+    """The OCR classifier resizes by computed sizes; once its inputs are fixed every shape is known."""
+    path = shared_models / "onnx_misc" / "ch_ppocr_mobile_v2.0_cls_infer.onnx"
+    proto = onnx.load(path)
+    for dim, size in zip(proto.graph.input[0].type.tensor_type.shape.dim, (2, 3, 48, 192), strict=True):
+        dim.dim_value = size
+    for output in proto.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    model = inspector.open_model(proto)
+    assert list(model.nodes) == list(inspector.open_model(path).nodes)
+    feeds = {"x": np.random.default_rng(0).normal(size=(2, 3, 48, 192)).astype(np.float32)}
+    captured = inspector.capture(model, feeds)
+    assert len(captured) > 200
+    for key in captured:
+        assert model.values[key].shape == captured[key].shape, key

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import onnx
 
 from inspector import dtypes
+from inspector.model.folding import folded
+from inspector.model.walk import keyed_bodies
 
 __all__ = ["Value", "bound", "format_shape", "infer", "value_of"]
 
@@ -82,14 +84,30 @@ def _dim(dim: onnx.TensorShapeProto.Dimension) -> Dim:
 
 
 def infer(proto: onnx.ModelProto) -> tuple[onnx.ModelProto, str]:
-    """The model with inferred value types, and a note when inference had to give up."""
+    """The model with inferred value types, and a note when inference had to give up.
+
+    Where all inputs have fixed sizes, shape arithmetic is evaluated too.
+    """
     why = ""
+    if _is_static(proto.graph):
+        try:
+            return folded(proto), ""
+        except (onnx.shape_inference.InferenceError, RuntimeError, ValueError):
+            pass  # the plain way below says what is wrong
     for propagate in (True, False):
         try:
             return onnx.shape_inference.infer_shapes(proto, data_prop=propagate), ""
         except (onnx.shape_inference.InferenceError, RuntimeError, ValueError) as cause:
             why = str(cause).strip().splitlines()[0] if str(cause).strip() else type(cause).__name__
     return proto, f"Shapes could not be inferred: {why}"
+
+
+def _is_static(graph: onnx.GraphProto) -> bool:
+    """Whether inputs are all of fixed size, and sizes are computed at all."""
+    dims = [d for i in graph.input for d in i.type.tensor_type.shape.dim]
+    return all(isinstance(_dim(d), int) for d in dims) and any(
+        node.op_type == "Shape" for _, inner in [("", graph), *keyed_bodies(graph)] for node in inner.node
+    )
 
 
 def bound(proto: onnx.ModelProto, sizes: Mapping[str, int]) -> onnx.ModelProto:
