@@ -8,10 +8,12 @@ import random
 import resource
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto, helper
 
 import inspector
 from inspector.errors import BadFile, InspectorError
@@ -93,3 +95,15 @@ def test_a_sparse_file_of_a_terabyte_is_refused_at_once(tmp_path: Path) -> None:
         file.truncate(1 << 30)
     with pytest.raises(InspectorError):
         inspector.open_model(path)
+
+
+def test_a_hundred_thousand_nodes_open_in_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "long.onnx"
+    nodes = [helper.make_node("Relu", [f"v{i}"], [f"v{i + 1}"], name=f"n{i}") for i in range(100_000)]
+    ends = [helper.make_tensor_value_info(f"v{i}", TensorProto.FLOAT, ["n", 4]) for i in (0, 100_000)]
+    path.write_bytes(helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:])).SerializeToString())
+    start = time.process_time()
+    model = inspector.open_model(path)
+    assert len(model.nodes) == 100_000
+    assert model.values["v50000"].shape == ("n", 4)
+    assert time.process_time() - start < 30
