@@ -15,6 +15,7 @@ import onnx
 
 from converters.errors import BadFile, UnknownFormat
 from converters.provenance import Origin
+from converters.unknown_files import looks_like
 
 __all__ = ["Conversion", "Format", "Options", "find_format", "find_live", "format", "formats", "live"]
 
@@ -160,12 +161,10 @@ def find_format(path: Path) -> Format:
     if found:
         return (by_suffix or found)[0]
     named = [f.name for f in _FORMATS.values() if path.name.lower().endswith(f.suffixes)]
-    seen = _looks_like(head)
-    expected = f" The name says {named[0]}, the content does not." if named else ""
-    raise UnknownFormat(
-        f"{path}: {seen}.{expected} `inspector formats` lists what can be opened; "
-        "a file of another kind must be converted to ONNX first."
-    )
+    seen, advice = looks_like(head, path)
+    expected = f" The name says {named[0]}, the content does not." if named and not advice else ""
+    advice = advice or "A file of another kind must be converted to ONNX first"
+    raise UnknownFormat(f"{path}: {seen}.{expected} `inspector formats` lists what can be opened. {advice}.")
 
 
 def _head(path: Path) -> bytes:
@@ -181,40 +180,3 @@ def _head(path: Path) -> bytes:
     if not head:
         raise BadFile(f"{path}: the file is empty (0 bytes). Get another copy.")
     return head
-
-
-_MAGIC = (
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"GIF8", "a GIF picture"),
-    (b"%PDF", "a PDF document"),
-    (b"PK\x03\x04", "a zip archive of an unknown kind"),
-    (b"\x89HDF", "an HDF5 file without a Keras model"),
-    (b"GGUF", "a GGUF file"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"<!DOCTYPE", "an HTML page"),
-    (b"<html", "an HTML page"),
-    (b"version https://git-lfs", "a Git LFS pointer: the real file was not fetched (run `git lfs pull`)"),
-    (b"\x7fELF", "a Linux program"),
-    (b"RKNN", "an RKNN model"),
-    (b"ptrt", "a TensorRT engine"),
-    (b"ftrt", "a TensorRT engine"),
-    (b"CBM1", "a CatBoost model"),
-)
-_MAGIC_AT_4 = (
-    (b"TFL3", "a TensorFlow Lite model"),
-    (b"ET12", "an ExecuTorch program"),
-    (b"ORTM", "an ONNX Runtime format model"),
-    (b"CIR0", "a Circle model"),
-    (b"TOSA", "a TOSA model"),
-)
-
-
-def _looks_like(head: bytes) -> str:
-    for magic, what in _MAGIC:
-        if head.startswith(magic):
-            return f"this is {what}"
-    for magic, what in _MAGIC_AT_4:
-        if head[4:8] == magic:
-            return f"this is {what}"
-    return f"not a known format (first bytes {head[:8].hex(' ')})"

@@ -107,3 +107,21 @@ def test_a_hundred_thousand_nodes_open_in_seconds(tmp_path: Path) -> None:
     assert len(model.nodes) == 100_000
     assert model.values["v50000"].shape == ("n", 4)
     assert time.process_time() - start < 30
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("net.tflite", b"\x1c\x00\x00\x00TFL3" + bytes(64), "TensorFlow Lite model.*tf2onnx"),
+        ("weights.gguf", b"GGUF\x03\x00\x00\x00" + bytes(64), "a GGUF file"),
+        ("net.onnx", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        ("net.onnx", b"<!DOCTYPE html><html><body>404</body></html>", "an HTML page"),
+        ("net.bin", b"\x17\x2a\x99\x01" * 20, "not a known format .first bytes 17 2a 99 01"),
+    ],
+)
+def test_other_kinds_of_file_are_named_with_the_next_step(
+    name: str, data: bytes, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InspectorError, match=words):
+        inspector.open_model(tmp_path / name)

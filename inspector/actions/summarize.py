@@ -105,6 +105,8 @@ class Summary:
             for value in values:
                 table.add_row(word, f"{value.name}: {value}")
         table.add_row("size", self._size())
+        if not self.nodes:
+            return table
         table.add_row("work", self._work())
         common = sorted(self.operators.items(), key=lambda pair: -pair[1])
         listed = ", ".join(f"{op} × {count}" for op, count in common[:8])
@@ -128,10 +130,10 @@ class Summary:
 
     def _table(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("block", overflow="fold")
-        table.add_column("operator", overflow="fold")
-        table.add_column("output")
-        for column in ("parameters", "MACs", "share"):
+        words = ("block", "operator", "output") if self.nodes else ("weights", "dtype", "shape")
+        for word in words:
+            table.add_column(word, overflow="fold")
+        for column in ("parameters", "MACs" if self.nodes else "", "share"):
             table.add_column(column, justify="right")
         for row in self.rows:
             label = "  " * row.depth + row.label + (f"  × {row.repeat}" if row.repeat > 1 else "")
@@ -162,7 +164,10 @@ def summarize(
     """
     sizes = _sizes(size or [])
     total = graph.cost(model, sizes)
-    rows = graph.cost_table(model, depth, sizes=sizes, total=total)
+    bare = not model.nodes
+    rows = (
+        graph.weight_table(model, depth) if bare else graph.cost_table(model, depth, sizes=sizes, total=total)
+    )
     operators: dict[str, int] = {}
     for node in model.nodes.values():
         if node.op != "Constant":

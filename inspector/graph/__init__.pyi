@@ -13,3 +13,4 @@ from .families import Family as Family
 from .families import family as family
 from .hierarchy import Block as Block
 from .hierarchy import blocks as blocks
+from .weight_rows import weight_table as weight_table
