@@ -95,8 +95,8 @@ def _width(layer: Step) -> int:
 
 def _apply(layer: Step, user: Step, scale: Array, shift: Array) -> None:
     weight = layer.arrays["weight"]
-    if not np.all(scale == 1) and layer.op != "ConvTranspose":
-        layer.arrays["weight"] = weight * scale.reshape(-1, *[1] * (weight.ndim - 1)).astype(weight.dtype)
+    if not np.all(scale == 1):
+        layer.arrays["weight"] = _scaled(layer, scale).astype(weight.dtype)
         part = layer.weights.get("weight")
         if part is not None:
             layer.weights["weight"] = Part(part.key, (*part.notes, f"{user.op} folded"))
@@ -104,6 +104,15 @@ def _apply(layer: Step, user: Step, scale: Array, shift: Array) -> None:
     layer.arrays["bias"] = (bias * scale + shift).astype(weight.dtype)
     layer.origins += user.origins
     layer.outputs, layer.value = user.outputs, user.value
+
+
+def _scaled(layer: Step, scale: Array) -> Array:
+    weight = layer.arrays["weight"]
+    if layer.op != "ConvTranspose":
+        return weight * scale.reshape(-1, *[1] * (weight.ndim - 1))
+    groups = layer.attributes.get("group", 1)
+    grouped = weight.reshape(groups, -1, *weight.shape[1:])
+    return (grouped * scale.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
 
 
 def gather_rest(draft: Draft) -> None:
