@@ -199,6 +199,10 @@ _ALIKE = 4
 """A group of more blocks that are alike, but for sizes, says more closed: it is opened on demand."""
 
 
+_FEW = 15
+"""A picture of fewer elements tells too little: then single blocks of a level open too."""
+
+
 def shown_members(block: Block, hidden: Collection[str]) -> list[str | Block]:
     """The members that an open block shows; of a repeat, those of its first copy."""
     inner = block.children[0] if block.kind == "repeat" else block
@@ -211,18 +215,27 @@ def breadth_first(tree: Block, hidden: Collection[str], limit: int) -> set[str]:
 
 
 def _opened(tree: Block, count: Callable[[Block], int], limit: int) -> set[str]:
+    """Level by level; one that does not fit stays closed as a whole, so that equal blocks look equal."""
     opened = {tree.key}
     total = count(tree)
     level = [member for member in tree.members if isinstance(member, Block)]
     while level:
-        following: list[Block] = []
-        for block in sorted(level, key=lambda b: (count(b) > 12, -len(b.all_nodes))):
-            more = count(block) - 1
-            many_alike = block.kind == "similar" and len(block.members) > _ALIKE
-            if total + more <= limit and not many_alike:
-                opened.add(block.key)
-                total += more
-                inner = block.children[0] if block.kind == "repeat" else block
-                following += inner.children
-        level = following
+        fitting = [b for b in level if not (b.kind == "similar" and len(b.members) > _ALIKE)]
+        if total + sum(count(block) - 1 for block in fitting) > limit:
+            if total >= _FEW:
+                break
+            fitting = _some(fitting, count, limit - total)
+        opened.update(block.key for block in fitting)
+        total += sum(count(block) - 1 for block in fitting)
+        level = [c for b in fitting for c in (b.children[0] if b.kind == "repeat" else b).children]
     return opened
+
+
+def _some(blocks: list[Block], count: Callable[[Block], int], room: int) -> list[Block]:
+    """What fits of a level, blocks that show little but hold much first."""
+    found: list[Block] = []
+    for block in sorted(blocks, key=lambda b: (count(b) > 12, -len(b.all_nodes))):
+        if count(block) - 1 <= room:
+            found.append(block)
+            room -= count(block) - 1
+    return found
