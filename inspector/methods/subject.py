@@ -67,11 +67,6 @@ class Subject:
         fixed = value is None or not value.shape or isinstance(value.shape[0], int)
         return 1 if fixed else CHUNK
 
-    @cached_property
-    def generator(self) -> torch.Generator:
-        """Random numbers of this subject, on the CPU, from its seed."""
-        return torch.Generator().manual_seed(self.seed)
-
     def forward(
         self,
         x: Tensor,
@@ -172,8 +167,12 @@ class Tail:
 
     def score(self, activations: Tensor) -> Tensor:
         """Scores (n,) from the layer's value; differentiable."""
+        return scores_of(self.subject.target, self.values(activations))
+
+    def values(self, activations: Tensor) -> dict[str, Tensor]:
+        """What the score is read from, by name, for the layer's value; differentiable."""
         run = self.tail.run(self._feeds(self.tail, activations, self.layer))
-        return scores_of(self.subject.target, dict(zip(self.tail.output_names, run.outputs, strict=True)))
+        return dict(zip(self.tail.output_names, run.outputs, strict=True))
 
     def gradient(self, activations: Tensor) -> Tensor:
         """D score / d activations, the shape of the activations."""

@@ -15,7 +15,7 @@ from inspector.errors import BadInput, UnknownName
 from inspector.execution.labels import model_labels
 from inspector.model import Model
 
-__all__ = ["Target", "score_value", "scores_of", "settle_target"]
+__all__ = ["Target", "class_scores", "score_value", "scores_of", "settle_target"]
 
 _SOFTMAX = ("Softmax", "LogSoftmax", "Sigmoid")
 _TRANSPARENT = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
@@ -84,7 +84,7 @@ def settle_target(
         if found is None:
             raise UnknownName.among("class", spec, model_labels(model), "An index works too.")
         spec = found
-    scores = _class_scores(outputs[name], name)
+    scores = class_scores(outputs[name], name)
     count = scores.shape[1]
     index = int(scores[row].argmax()) if spec in (None, "", "top") else int(spec)  # pyright: ignore[reportArgumentType]
     if not -count <= index < count:
@@ -100,10 +100,10 @@ def scores_of(target: Target, values: Mapping[str, Tensor]) -> Tensor:
     """The explained number of every row, shape (n,)."""
     if target.expression:
         return _evaluate(target.expression, values)
-    return _class_scores(values[target.value], target.value)[:, target.index]
+    return class_scores(values[target.value], target.value)[:, target.index]
 
 
-def _class_scores(output: Tensor, name: str) -> Tensor:
+def class_scores(output: Tensor, name: str) -> Tensor:
     """(n, classes) of an output; trailing axes of size 1 are dropped, a plain vector is one class a row."""
     if output.ndim == 0:
         return output.reshape(1, 1)

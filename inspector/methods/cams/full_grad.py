@@ -1,0 +1,95 @@
+"""Which places does the score draw on, in the input and in every bias of the net? FullGrad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inspector.autograd.network import Network
+from inspector.autograd.program import Step
+from inspector.methods.registry import Map, method
+from inspector.methods.subject import Subject, differentiate
+
+__all__ = ["full_grad"]
+
+AFFINE = frozenset({"Conv", "ConvTranspose", "Gemm", "BatchNormalization", "Add", "Sub"})
+"""Operators that may add stored numbers; what they give for an input of zeros is their bias."""
+
+
+@method(
+    "full-grad",
+    family="cams",
+    paper="arXiv:1905.00780",
+    needs=("gradient",),
+    cost="1 forward, 1 backward to every bias",
+)
+def full_grad(subject: Subject, *, rescaled: bool = True) -> Map:
+    """Magnitudes of input × gradient and of every bias × its gradient, laid over each other (eq. 6).
+
+    `rescaled` brings each of these maps to 0 … 1 before they are summed, as the paper does. `residual` is
+    the score minus the sum of all full-gradients (eq. 2): zero where the net is piecewise linear.
+    Biases without places (of a linear head) count in the residual only.
+    """
+    maps, missed = zip(*(_of_rows(subject, part, rescaled) for part in subject.x.split(1)), strict=True)
+    return Map(torch.cat(maps), ("n", "h", "w") if subject.x.ndim == 4 else ("n", "t"), torch.cat(missed))
+
+
+def _of_rows(subject: Subject, rows: Tensor, rescaled: bool) -> tuple[Tensor, Tensor]:
+    found: list[tuple[Tensor, Tensor]] = []
+    x = rows.detach().requires_grad_()
+    score, _ = subject.forward(x, overrides=_watching(subject.net, found))
+    outputs = [output for output, _ in found]
+    slopes: Sequence[Tensor | None] = torch.autograd.grad(
+        score.sum(), outputs, allow_unused=True, retain_graph=True
+    )
+    whole = differentiate(score, x, subject.entry) * rows
+    size = subject.input_size()
+    total, given = _spread(whole, size, rescaled), whole.flatten(1).sum(1)
+    for (_, bias), slope in zip(found, slopes, strict=True):
+        if slope is None:
+            continue
+        part = slope * bias
+        given = given + part.reshape(rows.shape[0], -1).sum(1)
+        if part.ndim == rows.ndim > 2:
+            total = total + _spread(part, size, rescaled)
+    return total.detach(), (score - given).detach()
+
+
+def _spread(part: Tensor, size: tuple[int, ...], rescaled: bool) -> Tensor:
+    """|part| (n, c, places) rescaled, upsampled and summed over channels: psi of the paper."""
+    part = part.abs()
+    if rescaled:
+        part = part - part.amin()
+        part = part / part.amax().clamp(min=torch.finfo(part.dtype).tiny)
+    if part.ndim < 3:
+        return part
+    mode = "bilinear" if len(size) == 2 else "linear"
+    return torch.nn.functional.interpolate(part, size, mode=mode, align_corners=False).sum(1)
+
+
+def _watching(net: Network, found: list[tuple[Tensor, Tensor]]) -> Mapping[Any, Callable[..., Tensor]]:
+    """Overrides that note the output and the bias of every affine step with one computed input."""
+    rules: dict[Any, Callable[..., Tensor]] = {}
+    for step in net.block.steps:
+        data = [i for i, key in enumerate(step.inputs) if key is not None and key not in net.weights]
+        if step.node.op_type in AFFINE and not step.node.domain and len(data) == 1:
+            rules["node", step.key] = _watcher(step, data[0], found)
+    return rules
+
+
+def _watcher(step: Step, data: int, found: list[tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
+    def watch(*inputs: Any, original: Callable[..., Any]) -> Any:
+        made = original(*inputs)
+        output: Tensor = made[0] if isinstance(made, tuple) else made
+        if isinstance(output, Tensor) and output.requires_grad:
+            with torch.no_grad():
+                empty = original(*(torch.zeros_like(v) if i == data else v for i, v in enumerate(inputs)))
+            bias: Tensor = empty[0] if isinstance(empty, tuple) else empty
+            if bool(bias.any()):
+                found.append((output, bias))
+        return made
+
+    return watch
