@@ -160,7 +160,8 @@ def test_finer_cam_is_grad_cam_of_a_difference() -> None:
     net, activations, _ = layer_of(Mixed)
     leaf = activations[None].clone().requires_grad_()
     scores = net.after(leaf)[0]
-    order = sorted((c for c in range(5) if c != TARGET), key=lambda c: abs((scores[c] - scores[TARGET]).item()))
+    away = (scores - scores[TARGET]).abs().tolist()
+    order = sorted((c for c in range(5) if c != TARGET), key=lambda c: away[c])
     apart = scores[TARGET] - 0.6 * (scores[order[0]] + scores[order[1]]) / 2
     gradient = torch.autograd.grad(apart, leaf)[0][0]
     total = torch.einsum("k,khw->hw", gradient.mean((1, 2)), activations)
