@@ -134,6 +134,26 @@ def test_statistics_in_the_graph_equal_numpy(classifier: inspector.Model) -> Non
     assert not any(key in counted.kept for key in raw)  # only numbers left the graph
 
 
+def test_the_spread_is_right_where_the_mean_is_far_from_zero() -> None:
+    """Channels around 1,000 and -3,000 with a spread of 0.01: sums of squares in float32 would lose it."""
+    shift = np.array([1000.0, -3000.0, 0.0], np.float32).reshape(1, 3, 1, 1)
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "shift"], ["far"], name="add")],
+        "far",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 3, 9, 9])],
+        [helper.make_tensor_value_info("far", TensorProto.FLOAT, [2, 3, 9, 9])],
+        [onnx.numpy_helper.from_array(shift, "shift")],
+    )
+    model = inspector.open_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    feeds = {"x": np.random.default_rng(0).normal(0, 0.01, (2, 3, 9, 9)).astype(np.float32)}
+    counted, raw = capture(model, feeds, strategy="statistics"), capture(model, feeds)["far"]
+    wanted = raw.astype(np.float64)
+    assert counted.statistics["far"].std == pytest.approx(wanted.std(), rel=1e-6)
+    channels = counted.runner.counters.channels("far", counted.kept)
+    assert channels is not None
+    np.testing.assert_allclose(np.sqrt(channels["variance"]), wanted.std((2, 3)), rtol=0.02)
+
+
 def test_counters_stand_right_behind_their_producers(classifier: inspector.Model) -> None:
     runner = prepare(classifier, random_feeds(classifier), strategy="statistics").runner
     nodes = runner.counters.proto.graph.node

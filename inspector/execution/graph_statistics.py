@@ -1,6 +1,7 @@
 """How are statistics computed inside the graph, so that values can die as soon as they are counted?
 
-Four reductions per channel stand right behind each value's producer. Together with ONNX Runtime's
+Four reductions per channel stand right behind each value's producer; the spread is counted around the
+channel's own mean, so that no digits cancel where the mean is far from 0. Together with ONNX Runtime's
 priority order this keeps memory near that of a plain run; appended at the end they would keep every value.
 """
 
@@ -22,8 +23,8 @@ __all__ = ["Counters", "add_statistics"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-COUNTED = ("min", "max", "mean", "square")
-_OPERATORS = {"min": "ReduceMin", "max": "ReduceMax", "mean": "ReduceMean", "square": "ReduceSumSquare"}
+COUNTED = ("min", "max", "mean", "spread")
+_OPERATORS = {"min": "ReduceMin", "max": "ReduceMax", "mean": "ReduceMean", "spread": "ReduceSumSquare"}
 _COUNTABLE = frozenset(("float32", "float16", "float64"))
 
 
@@ -46,19 +47,21 @@ class Counters:
         if parts is None:
             return None
         shape = tuple(d for d in self.values[key].shape or () if isinstance(d, int))
-        mean = float(parts["mean"].mean(dtype=np.float64))
-        variance = float(parts["square"].mean(dtype=np.float64)) - mean**2
+        means = parts["mean"].astype(np.float64)
+        within, between = parts["variance"].mean(dtype=np.float64), np.square(means - means.mean()).mean()
         return Moments(
-            self.values[key].dtype, shape, float(parts["min"].min()), float(parts["max"].max()), mean,
-            math.sqrt(max(variance, 0.0)), None, None, None,
+            self.values[key].dtype, shape, float(parts["min"].min()), float(parts["max"].max()),
+            float(means.mean()), math.sqrt(within + between), None, None, None,
         )  # fmt: skip
 
     def channels(self, key: str, kept: Mapping[str, Any]) -> Mapping[str, Array] | None:
-        """min, max, mean and mean square of each (n, c) of a value, by counter name."""
+        """min, max, mean and variance of each (n, c) of a value, by name."""
         if key not in self.counted:
             return None
         found = {what: _array(kept[counter(key, what)]) for what in COUNTED}
-        return found | {"square": found["square"] / _reduced(self.values[key])}
+        spread = found.pop("spread")
+        mean = found["mean"].reshape(spread.shape)
+        return found | {"mean": mean, "variance": spread / _reduced(self.values[key])}
 
 
 def _array(value: Any) -> Array:
@@ -71,10 +74,10 @@ def counter(key: str, what: str) -> str:
 
 
 def add_statistics(proto: onnx.ModelProto, keys: Iterable[str], values: Mapping[str, Value]) -> Counters:
-    """The graph with min, max, mean and mean square of each keyed value over all axes but the first two.
+    """The graph with min, max, mean and squared spread of each keyed value over all axes but the first two.
 
-    Values of fewer than two axes are reduced over everything behind the first. Only top-level values of
-    floating type and known shape are counted. The graph must be in order.
+    Values of fewer than three axes are reduced over everything behind the first; float16 is counted as
+    float32. Only top-level values of floating type and known shape are counted. The graph must be in order.
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(proto)
@@ -87,7 +90,7 @@ def add_statistics(proto: onnx.ModelProto, keys: Iterable[str], values: Mapping[
         for name in node.output:
             value = values.get(name)
             if name in wanted and value is not None and value.dtype in _COUNTABLE and value.size is not None:
-                order += _counting(name, len(value.shape or ()), opset)
+                order += _counting(name, value, opset)
                 counted.append(name)
     changed.graph.ClearField("node")
     changed.graph.node.extend(order)
@@ -108,24 +111,32 @@ def _reduced(value: Value) -> int:
     return max(1, math.prod(shape[axis] for axis in _axes(len(shape))))
 
 
-def _counting(name: str, rank: int, opset: int) -> list[onnx.NodeProto]:
-    axes = _axes(rank)
+def _counting(name: str, value: Value, opset: int) -> list[onnx.NodeProto]:
+    axes = _axes(len(value.shape or ()))
     nodes: list[onnx.NodeProto] = []
+    read, off = name, counter(name, "off")
+    if value.dtype == "float16":
+        read = counter(name, "wide")
+        nodes.append(helper.make_node("Cast", [name], [read], name=read, to=onnx.TensorProto.FLOAT))
     if not axes:  # a scalar or a vector is its own statistic
         for what in COUNTED:
-            inputs = [name, name] if what == "square" else [name]
-            operator = "Mul" if what == "square" else "Identity"
             made = counter(name, what)
+            inputs, operator = ([read, read], "Sub") if what == "spread" else ([read], "Identity")
             nodes.append(helper.make_node(operator, inputs, [made], name=made))
         return nodes
     for what in COUNTED:
-        made, operator = counter(name, what), _OPERATORS[what]
-        if opset >= 18:
-            listed = f"inspector:axes:{what}:{name}"
-            tensor = helper.make_tensor(listed, onnx.TensorProto.INT64, [len(axes)], axes)
-            nodes.append(helper.make_node("Constant", [], [listed], name=listed, value=tensor))
-            node = helper.make_node(operator, [name, listed], [made], name=made, keepdims=0)
-        else:
-            node = helper.make_node(operator, [name], [made], name=made, axes=axes, keepdims=0)
-        nodes.append(node)
+        if what == "spread":
+            nodes.append(helper.make_node("Sub", [read, counter(name, "mean")], [off], name=off))
+        source = off if what == "spread" else read
+        nodes += _reduction(what, name, source, axes, opset)
     return nodes
+
+
+def _reduction(what: str, name: str, source: str, axes: list[int], opset: int) -> list[onnx.NodeProto]:
+    made, operator, kept = counter(name, what), _OPERATORS[what], int(what == "mean")
+    if opset < 18:
+        return [helper.make_node(operator, [source], [made], name=made, axes=axes, keepdims=kept)]
+    listed = f"inspector:axes:{what}:{name}"
+    tensor = helper.make_tensor(listed, onnx.TensorProto.INT64, [len(axes)], axes)
+    constant = helper.make_node("Constant", [], [listed], name=listed, value=tensor)
+    return [constant, helper.make_node(operator, [source, listed], [made], name=made, keepdims=kept)]

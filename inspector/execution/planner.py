@@ -3,7 +3,7 @@
 all         every wanted value is an output of one run
 checkpoint  one run keeps the few values that cross between parts; any other is replayed on demand
 segments    the parts run one after the other, and each part's values can be used and dropped
-statistics  minimum, maximum, mean and square sum are computed inside the graph; values are replayed
+statistics  minimum, maximum, mean and spread are computed inside the graph; values are replayed
 """
 
 from __future__ import annotations
