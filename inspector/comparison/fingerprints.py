@@ -1,7 +1,8 @@
-"""Which weights of two models are the same? Moments find candidates, sorted values or rows verify them."""
+"""Which weights of two models are the same? Sums find candidates, sorted values or rows verify them."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,17 @@ from inspector.comparison.alignment import CanonicalGraph
 __all__ = ["anchors"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Shape = tuple[int, ...]
 
 _ROWS = 16
 _ENOUGH = 0.6
 """Mean absolute row cosine from which two weights count as one; unrelated rows stay far below."""
 _LEAST = 8
 """Elements below which equal values prove nothing."""
-_CLASS = 256
+_CLASS = 1024
 """Members of a shape class that are compared pairwise."""
+_NEAR = 1e-4
+"""Relative difference of sums up to which two weights are candidates."""
 
 
 def anchors(a: CanonicalGraph, b: CanonicalGraph) -> dict[str, str]:
@@ -27,46 +31,53 @@ def anchors(a: CanonicalGraph, b: CanonicalGraph) -> dict[str, str]:
     classes_a, classes_b = _classes(a), _classes(b)
     found: dict[str, str] = {}
     for shape, left in classes_a.items():
-        right = classes_b.get(shape, [])
+        right = classes_b.get(shape, {})
         if right:
-            found |= _matched(a, b, left, right)
+            found |= _matched(left, right)
     return found
 
 
-def _classes(graph: CanonicalGraph) -> dict[tuple[int, ...], list[str]]:
-    found: dict[tuple[int, ...], list[str]] = {}
+def _classes(graph: CanonicalGraph) -> dict[Shape, dict[str, Array]]:
+    """Weights by what their shapes have in common in every layout."""
+    found: dict[Shape, dict[str, Array]] = {}
     for key, arrays in graph.arrays.items():
-        if "weight" in arrays and arrays["weight"].size >= _LEAST and np.ptp(arrays["weight"]) > 0:
-            shape = tuple(sorted(size for size in arrays["weight"].shape if size > 1))
-            found.setdefault(shape, []).append(key)
+        weight = arrays.get("weight")
+        if weight is not None and weight.size >= _LEAST and np.ptp(weight) > 0:
+            shape = tuple(sorted(size for size in weight.shape if size > 1))
+            found.setdefault(shape, {})[key] = weight
     return found
 
 
-def _matched(a: CanonicalGraph, b: CanonicalGraph, left: list[str], right: list[str]) -> dict[str, str]:
-    first = [_moments(a.arrays[key]["weight"]) for key in left]
-    second = [_moments(b.arrays[key]["weight"]) for key in right]
+def _matched(left: dict[str, Array], right: dict[str, Array]) -> dict[str, str]:
+    sums = sorted((_sums(weight), key) for key, weight in right.items())
+    places = [first for (first, _), _ in sums]
     found: dict[str, str] = {}
-    free = dict.fromkeys(range(len(right)))
-    for i, key in enumerate(left):
-        near = [j for j in free if np.allclose(first[i], second[j], rtol=1e-4)]
-        j = next((j for j in near if _same_values(a, b, key, right[j])), None)
-        if j is not None:
-            found[key] = right[j]
-            del free[j]
-    rest = [key for key in left if key not in found]
-    others = [right[j] for j in free]
-    if rest and others and max(len(rest), len(others)) <= _CLASS:
-        found |= _assigned(a, b, rest, others)
+    free = dict(right)
+    for key, weight in left.items():
+        first, second = _sums(weight)
+        start = bisect_left(places, first * (1 - _NEAR))
+        for (other, square), name in sums[start:]:
+            if other > first * (1 + _NEAR):
+                break
+            if name in free and abs(square - second) <= _NEAR * second and _same_values(weight, free[name]):
+                found[key] = name
+                del free[name]
+                break
+    rest = {key: weight for key, weight in left.items() if key not in found}
+    if rest and free and max(len(rest), len(free)) <= _CLASS:
+        found |= _assigned(rest, free)
     return found
 
 
-def _moments(weight: Array) -> Array:
+def _sums(weight: Array) -> tuple[float, float]:
+    """Sum of absolute values and of squares: the same in every layout and channel order."""
     flat = np.asarray(weight).reshape(-1)
-    return np.array([float(np.abs(flat).sum(dtype=np.float64)), float(np.square(flat).sum(dtype=np.float64))])
+    if flat.dtype != np.float64:
+        flat = flat.astype(np.float32)
+    return float(np.abs(flat).sum(dtype=np.float64)), float(np.dot(flat, flat))
 
 
-def _same_values(a: CanonicalGraph, b: CanonicalGraph, left: str, right: str) -> bool:
-    x, y = a.arrays[left]["weight"], b.arrays[right]["weight"]
+def _same_values(x: Array, y: Array) -> bool:
     if x.shape == y.shape and np.array_equal(x, y):
         return True
     x, y = np.sort(x, axis=None), np.sort(y, axis=None)
@@ -74,21 +85,32 @@ def _same_values(a: CanonicalGraph, b: CanonicalGraph, left: str, right: str) ->
     return bool(np.allclose(x, y, rtol=1e-3, atol=1e-4 * scale))
 
 
-def _assigned(a: CanonicalGraph, b: CanonicalGraph, left: list[str], right: list[str]) -> dict[str, str]:
-    rows_a = [_rows(a.arrays[key]["weight"]) for key in left]
-    rows_b = [_rows(b.arrays[key]["weight"]) for key in right]
-    score = np.zeros((len(left), len(right)))
-    for i, x in enumerate(rows_a):
-        for j, y in enumerate(rows_b):
-            if x.shape == y.shape and x.shape[1] > 1:
-                score[i, j] = float(np.abs((x * y).sum(axis=1)).mean())
-    pairs = zip(*linear_sum_assignment(-score), strict=True)
-    return {left[i]: right[j] for i, j in pairs if score[i, j] >= _ENOUGH and rows_a[i].shape[1] >= 8}
+def _assigned(left: dict[str, Array], right: dict[str, Array]) -> dict[str, str]:
+    """One-to-one partners by direction of sampled output rows: rounding, noise and scale survive."""
+    groups: dict[Shape, tuple[list[str], list[str]]] = {}
+    for side, weights in enumerate((left, right)):
+        for key, weight in weights.items():
+            if weight.ndim > 1 and weight.size // weight.shape[0] >= _LEAST:
+                groups.setdefault(weight.shape, ([], []))[side].append(key)
+    found: dict[str, str] = {}
+    for mine, theirs in groups.values():
+        if mine and theirs:
+            score = _likeness([left[key] for key in mine], [right[key] for key in theirs])
+            pairs = zip(*linear_sum_assignment(-score), strict=True)
+            found |= {mine[i]: theirs[j] for i, j in pairs if score[i, j] >= _ENOUGH}
+    return found
+
+
+def _likeness(left: list[Array], right: list[Array]) -> Array:
+    """Mean absolute cosine of rows, of every weight on the left with every one on the right."""
+    first, second = np.stack([_rows(w) for w in left]), np.stack([_rows(w) for w in right])
+    products = [np.abs(first[:, row] @ second[:, row].T) for row in range(first.shape[1])]
+    return np.mean(products, axis=0)
 
 
 def _rows(weight: Array) -> Array:
     flat = weight.reshape(weight.shape[0], -1)
     picked = np.linspace(0, len(flat) - 1, min(_ROWS, len(flat))).astype(int)
-    rows = flat[picked].astype(np.float64)
+    rows = flat[picked].astype(np.float32)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(norms > 0, norms, 1)

@@ -8,17 +8,23 @@ from typing import Any
 import numpy as np
 
 from inspector.comparison.alignment import Atom, CanonicalGraph
+from inspector.comparison.block_alignment import traced
 
-__all__ = ["aligned_order", "family", "labels", "ordered"]
+__all__ = ["COMMUTATIVE", "aligned_order", "family", "labels", "ordered"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Around = list[list[tuple[int, int]]]
 
 _RECTIFIERS = ("Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Clip")
 _CURVES = ("Sigmoid", "Tanh", "Gelu", "Silu", "HardSwish", "HardSigmoid", "Softplus", "Mish")
 _ACTIVATIONS = frozenset((*_RECTIFIERS, *_CURVES))
 _POOLS = frozenset(("MaxPool", "AveragePool", "LpPool"))
+COMMUTATIVE = frozenset(("Add", "Mul", "Max", "Min", "Sum", "Equal", "And", "Or"))
+"""Operators whose operands may stand in any order."""
 _RADII = (1, 2, 4, 8)
 _GAP = -0.6
+_CONTEXT = 0.15
+"""Worth of an equal neighbourhood at one radius, against 1 for an equal class."""
 
 
 def family(op: str) -> str:
@@ -53,22 +59,48 @@ def ordered(graph: CanonicalGraph) -> list[str]:
 def labels(graph: CanonicalGraph, order: list[str]) -> Array:
     """One row of stable 64-bit labels an atom: class, operator, details, then context at growing radius."""
     place = {key: i for i, key in enumerate(order)}
-    above: list[list[int]] = [[] for _ in order]
-    below: list[list[int]] = [[] for _ in order]
+    above: Around = [[] for _ in order]
+    below: Around = [[] for _ in order]
     for edge in graph.edges:
         if edge.source in place:
-            above[place[edge.target]].append(place[edge.source])
-            below[place[edge.source]].append(place[edge.target])
+            position = -1 if graph.atoms[edge.target].op in COMMUTATIVE else edge.operand
+            above[place[edge.target]].append((place[edge.source], position))
+            below[place[edge.source]].append((place[edge.target], position))
     atoms = [graph.atoms[key] for key in order]
     columns = [[_hash(family(x.op)) for x in atoms], [_hash(x.op) for x in atoms]]
-    columns.append([_hash(_details(graph, x)) for x in atoms])
-    up = down = columns[1]
-    for radius in range(1, _RADII[-1] + 1):
-        up = [_hash((columns[1][i], sorted(up[j] for j in above[i]))) for i in range(len(order))]
-        down = [_hash((columns[1][i], sorted(down[j] for j in below[i]))) for i in range(len(order))]
-        if radius in _RADII:
-            columns += [up, down]
+    widths = _widths(graph, order)
+    columns.append([_hash((_details(graph, x), widths[x.key])) for x in atoms])
+    for start in columns[:2]:
+        columns += _contexts(start, above, below)
     return np.array(columns, np.uint64).T.reshape(len(order), len(columns))
+
+
+def _contexts(start: list[int], above: Around, below: Around) -> list[list[int]]:
+    """Hashes of what stands above and below at growing radius, from one label an atom."""
+    found: list[list[int]] = []
+    up = down = start
+    for radius in range(1, _RADII[-1] + 1):
+        up = [_hash((start[i], sorted((up[j], p) for j, p in near))) for i, near in enumerate(above)]
+        down = [_hash((start[i], sorted((down[j], p) for j, p in near))) for i, near in enumerate(below)]
+        if radius in _RADII:
+            found += [up, down]
+    return found
+
+
+def _widths(graph: CanonicalGraph, order: list[str]) -> dict[str, int]:
+    """Output channels by atom, as far as the weights above it tell."""
+    operands: dict[str, list[str]] = {}
+    for edge in graph.edges:
+        operands.setdefault(edge.target, []).append(edge.source)
+    found: dict[str, int] = {}
+    for key in order:
+        weight = graph.arrays.get(key, {}).get("weight")
+        above = [found.get(source, 0) for source in operands.get(key, [])]
+        if weight is not None and graph.atoms[key].op in ("Conv", "Dense"):
+            found[key] = weight.shape[0]
+        else:
+            found[key] = (sum if graph.atoms[key].op == "Concat" else max)(above or [0])
+    return found
 
 
 def _details(graph: CanonicalGraph, atom: Atom) -> tuple[object, ...]:
@@ -84,7 +116,7 @@ def _hash(content: object) -> int:
 def aligned_order(a: Array, b: Array, bonus: dict[int, int]) -> list[tuple[int, int]]:
     """Index pairs of the best monotone alignment; `bonus` maps anchored rows of `a` to rows of `b`."""
     rows, columns = len(a), len(b)
-    weights = np.array([1.0, 0.6, 0.6, *[0.2] * (a.shape[1] - 3)])
+    weights = np.array([1.0, 0.6, 0.6, *[_CONTEXT] * (a.shape[1] - 3)])
     taken = np.zeros(columns, bool)
     taken[list(bonus.values())] = True
     total = np.zeros(columns + 1) + _GAP * np.arange(columns + 1)
@@ -108,18 +140,4 @@ def aligned_order(a: Array, b: Array, bonus: dict[int, int]) -> list[tuple[int, 
         final = np.maximum.accumulate(best - ramp) + ramp
         moves[i + 1][final > best + 1e-9] = 2
         total = final
-    return _traced(moves, rows, columns)
-
-
-def _traced(moves: Array, i: int, j: int) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    while i and j:
-        move = moves[i, j]
-        if move == 0:
-            i, j = i - 1, j - 1
-            found.append((i, j))
-        elif move == 1:
-            i -= 1
-        else:
-            j -= 1
-    return found[::-1]
+    return traced(moves, rows, columns)
