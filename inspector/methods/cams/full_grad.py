@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -42,8 +42,8 @@ def _of_rows(subject: Subject, rows: Tensor, rescaled: bool) -> tuple[Tensor, Te
     x = rows.detach().requires_grad_()
     score, _ = subject.forward(x, overrides=_watching(subject.net, found))
     outputs = [output for output, _ in found]
-    slopes: Sequence[Tensor | None] = torch.autograd.grad(
-        score.sum(), outputs, allow_unused=True, retain_graph=True
+    slopes = list[Tensor | None](
+        torch.autograd.grad(score.sum(), outputs, allow_unused=True, retain_graph=True)
     )
     whole = differentiate(score, x, subject.entry) * rows
     size = subject.input_size()

@@ -1,30 +1,27 @@
-"""What stands where a part of the input is hidden? Baseline values, and the names of what may be hidden."""
+"""What stands where a part of the input is hidden? A baseline; zeros where inputs are whole numbers."""
 
 from __future__ import annotations
-
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from inspector.errors import BadInput
+from inspector.methods.baselines import baseline_of
+from inspector.methods.subject import Subject
 
-__all__ = ["Baseline", "baseline_of"]
-
-Baseline = Literal["zero", "mean"]
+__all__ = ["hidden_input"]
 
 
-def baseline_of(x: Tensor, kind: str) -> Tensor:
-    """Zeros, or the mean of every channel over its places, the shape of x.
+def hidden_input(subject: Subject, baseline: str) -> Tensor:
+    """What is put in place of the explained value, in its shape.
 
     Raises:
-        BadInput: another word.
+        BadInput: a baseline of averages or noise for token ids.
+        UnknownName: not one of the baselines.
     """
-    if kind == "zero":
-        return torch.zeros_like(x)
-    if kind != "mean":
-        raise BadInput(f"baseline {kind!r}: expected zero or mean.")
-    if not x.is_floating_point():
-        raise BadInput("baseline mean: the input holds whole numbers; use zero.")
-    axes = tuple(range(2, x.ndim)) if x.ndim > 2 else (1,)
-    return x.mean(axes, keepdim=True).expand_as(x).clone()
+    x = subject.x
+    if x.is_floating_point():
+        return baseline_of(subject, baseline)[0]
+    if baseline != "zero":
+        raise BadInput(f"baseline {baseline!r}: the input holds whole numbers (token ids); use zero.")
+    return torch.zeros_like(x)

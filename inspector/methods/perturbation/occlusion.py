@@ -7,7 +7,7 @@ import itertools
 import torch
 
 from inspector.methods.axes import axes_of
-from inspector.methods.perturbation.masking import baseline_of
+from inspector.methods.perturbation.masking import hidden_input
 from inspector.methods.registry import Map, method
 from inspector.methods.subject import Subject
 from inspector.progress import track
@@ -24,7 +24,7 @@ def occlusion(subject: Subject, *, window: int = 0, stride: int = 0, baseline: s
     x, places = subject.x, subject.input_size()
     side = window or max(1, max(places) // 8)
     step = stride or max(1, side // 2)
-    hidden = baseline_of(x, baseline)
+    hidden = hidden_input(subject, baseline)
     full = subject.score()
     total = x.new_zeros((x.shape[0], *places), dtype=full.dtype)
     count = torch.zeros(places, dtype=full.dtype)
