@@ -19,6 +19,7 @@ __all__ = ["TASKS", "main"]
 TASKS = {
     "export": "converters.pytorch.tasks:export",
     "oracle": "converters.pytorch.tasks:oracle",
+    "keras-oracle": "converters.keras_calling:oracle",
 }
 """Task name → the function `(request, folder, say) -> answer` that does it."""
 

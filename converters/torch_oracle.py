@@ -1,4 +1,4 @@
-"""How is a PyTorch source run to check its conversion? Files in the child, live objects where they are."""
+"""How is a source run to check its conversion? Files in the child, live PyTorch objects where they are."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from converters import isolation
 from converters.frameworks import need
 from converters.registry import Options
+from converters.sample_files import Outputs, Samples, read_outputs, write_samples
 from converters.torch_conversion import limits
 
-__all__ = ["run_file", "run_live"]
-
-Samples = Sequence[Mapping[str, np.ndarray[Any, Any]]]
-Outputs = list[list[np.ndarray[Any, Any]]]
+__all__ = ["Outputs", "Samples", "run_file", "run_live"]
 
 
 def run_live(source: Any, samples: Samples) -> Outputs:
     """Run the user's own object here; its training flags are put back."""
     torch = need("torch", "verifying a conversion")
-    tasks = need("converters.pytorch.tasks", "verifying a conversion")
+    calling = need("converters.pytorch.calling", "verifying a conversion")
     layers = source.modules() if hasattr(source, "modules") else ()
     modes = {layer: layer.training for layer in layers if hasattr(layer, "training")}
     try:
         return [
-            tasks.run_model(source, [torch.from_numpy(array) for array in sample.values()])
+            calling.run_model(source, list(sample), [torch.from_numpy(array) for array in sample.values()])
             for sample in samples
         ]
     finally:
@@ -43,20 +39,17 @@ def run_file(
     *,
     locked: bool,
     readable: Sequence[Path],
+    task: str = "oracle",
 ) -> Outputs:
-    """Run what a request names in a child process; arguments go by position."""
-    arrays = {
-        f"{i}/{j}": array for i, sample in enumerate(samples) for j, array in enumerate(sample.values())
-    }
-    np.savez(folder / "inputs.npz", **arrays)  # pyright: ignore[reportArgumentType]  # names hold a slash
+    """Run what a request names in a child process; it also learns the names of the graph's inputs."""
+    write_samples(folder, samples)
     isolation.run(
-        "oracle",
-        {"source": dict(request), "samples": len(samples)},
+        task,
+        {"source": dict(request), "samples": len(samples), "names": list(samples[0])},
         folder,
         limits=limits(readable, options),
         locked=locked,
         readable=readable,
+        progress=options.extra.get("progress"),
     )
-    with np.load(folder / "outputs.npz", allow_pickle=False) as archive:
-        counts = [sum(name.startswith(f"{i}/") for name in archive.files) for i in range(len(samples))]
-        return [[archive[f"{i}/{j}"] for j in range(count)] for i, count in enumerate(counts)]
+    return read_outputs(folder, len(samples))

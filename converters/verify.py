@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ import numpy as np
 from converters.errors import InspectorError
 from converters.frameworks import need
 from converters.registry import Conversion, Options
+from converters.sample_files import Outputs, Samples
 from converters.verify_inputs import random_inputs
 
 __all__ = ["TOLERANCE", "Verification", "register_oracle", "verify"]
@@ -24,8 +25,7 @@ _SAMPLES = 3
 _DEAD_SPREAD = 1e-6
 """Outputs that move less than this share of their size between random inputs do not depend on them."""
 
-Arrays = list[np.ndarray[Any, Any]]
-Oracle = Callable[[Any, Options, Path, Sequence[Mapping[str, np.ndarray[Any, Any]]]], list[Arrays]]
+Oracle = Callable[[Any, Options, Path, Samples], Outputs]
 """`(source, options, folder, samples) -> outputs of each sample`; the folder is private and temporary."""
 
 Verdict = Literal["equal", "differs", "void", "unverified"]
@@ -97,7 +97,7 @@ def verify(conversion: Conversion, source: Any, options: Options | None = None) 
     return _compare(found, expected)
 
 
-def _compare(found: list[Arrays], expected: list[Arrays]) -> Verification:
+def _compare(found: Outputs, expected: Outputs) -> Verification:
     difference = spread = size = 0.0
     for ours, theirs in zip(found, expected, strict=True):
         if [a.shape for a in ours] != [b.shape for b in theirs]:
@@ -124,7 +124,7 @@ def _largest(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
     return float(np.nan_to_num(np.abs(x - y), nan=0.0, posinf=np.inf).max(initial=0.0))
 
 
-def _run_onnx(conversion: Conversion, samples: Sequence[Mapping[str, np.ndarray[Any, Any]]]) -> list[Arrays]:
+def _run_onnx(conversion: Conversion, samples: Samples) -> Outputs:
     ort = need("onnxruntime", "verifying a conversion")
     options = ort.SessionOptions()
     options.log_severity_level = 4

@@ -12,12 +12,16 @@ from typing import Any
 import h5py
 
 from converters.errors import BadFile
+from converters.frameworks import need
+from converters.keras_checked import run_keras_file
 from converters.keras_translation import archive, hdf5
 from converters.keras_translation.config import parse_model
 from converters.keras_translation.model import convert_model, convert_weights
 from converters.keras_translation.variables import Branch, ListBranch, TreeBranch, Variable
 from converters.provenance import Origin
 from converters.registry import Conversion, Options, format, live
+from converters.sample_files import Outputs, Samples
+from converters.verify import register_oracle
 
 __all__ = ["convert_folder", "convert_h5", "convert_keras", "convert_live", "convert_weights_h5"]
 
@@ -137,6 +141,37 @@ def convert_live(source: Any, options: Options) -> Conversion:
     record: dict[str, Any] = json.loads(text)
     branch = ListBranch((), "", {layer.name: _live_branch(layer) for layer in source.layers})
     return convert_model(parse_model(record), branch, Origin("keras-live", "keras"), options)
+
+
+@register_oracle("keras")
+def _run_keras(source: Any, options: Options, folder: Path, samples: Samples) -> Outputs:
+    path = Path(source)
+    with archive.open_archive(path) as zipped:
+        record = archive.read_json(zipped, _CONFIG, path)
+    return run_keras_file({"keras": path}, record, options, folder, samples)
+
+
+@register_oracle("keras-h5")
+def _run_h5(source: Any, options: Options, folder: Path, samples: Samples) -> Outputs:
+    with hdf5.open_hdf5(Path(source), str(source)) as file:
+        record = archive.parse_json_text(hdf5.attribute_text(file, "model_config"), f"{source}: model_config")
+    return run_keras_file({"h5": Path(source)}, record, options, folder, samples)
+
+
+@register_oracle("keras-config")
+def _run_folder(source: Any, options: Options, folder: Path, samples: Samples) -> Outputs:
+    place = Path(source) if Path(source).is_dir() else Path(source).parent
+    weights = next(place / n for n in _WEIGHT_NAMES if (place / n).is_file())
+    with (place / _CONFIG).open("rb") as file:
+        record = archive.parse_json(file, str(place / _CONFIG))
+    files = {"config": place / _CONFIG, "weights": weights}
+    return run_keras_file(files, record, options, folder, samples)
+
+
+@register_oracle("keras-live")
+def _run_live(source: Any, options: Options, folder: Path, samples: Samples) -> Outputs:
+    calling = need("converters.keras_calling", "verifying a conversion")
+    return [calling.call_model(source, sample) for sample in samples]
 
 
 def _live_branch(layer: Any) -> ListBranch:

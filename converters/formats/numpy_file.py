@@ -15,7 +15,10 @@ from converters.errors import BadFile
 from converters.lazy_tensor import LazyTensor, Place, Storage, packed_strides
 from converters.provenance import Origin
 from converters.registry import Conversion, Options, format
-from converters.weight_graph import weight_conversion
+from converters.torch_loading import convert_weights, run_weights
+from converters.torch_oracle import Outputs, Samples
+from converters.verify import register_oracle
+from converters.weight_graph import NamedTensor, weight_conversion
 from converters.zip_archive import Archive, open_archive
 from converters.zip_kind import zip_kind
 
@@ -57,6 +60,17 @@ def _is_npz(head: bytes, path: Path) -> bool:
 )
 def convert_npz(path: Path, options: Options) -> Conversion:
     """Named NumPy arrays, packed or not."""
+    named, said = _read_npz(path)
+    return convert_weights(path, named, options, Origin("npz", "numpy", "", "", path.name), said)
+
+
+@register_oracle("npz")
+def _run(source: Any, options: Options, folder: Path, samples: Samples) -> Outputs:
+    return run_weights(Path(source), _read_npz(Path(source))[0], options, folder, samples)
+
+
+def _read_npz(path: Path) -> tuple[list[NamedTensor], list[str]]:
+    """The arrays of numbers, and a sentence about the others."""
     archive = open_archive(path.resolve())
     read = {name.removesuffix(".npy"): _member(archive, name) for name in archive.entries}
     named = [(name, tensor) for name, tensor in read.items() if tensor is not None]
@@ -64,7 +78,7 @@ def convert_npz(path: Path, options: Options) -> Conversion:
     said = [f"not shown, since not numbers: {', '.join(others[:20])}"] if others else []
     if not named:
         raise BadFile(f"{path}: holds no arrays of numbers. {' '.join(said)}")
-    return weight_conversion(path, named, Origin("npz", "numpy", "", "", path.name), said)
+    return named, said
 
 
 def _member(archive: Archive, name: str) -> LazyTensor | None:

@@ -13,10 +13,13 @@ from converters.elements import by_safetensors
 from converters.errors import BadFile
 from converters.lazy_tensor import LazyTensor, Place, dense
 from converters.provenance import Origin
-from converters.registry import Conversion, Options, format
-from converters.weight_graph import NamedTensor, weight_conversion
+from converters.registry import HEAD_BYTES, Conversion, Options, format
+from converters.torch_loading import convert_weights, run_weights
+from converters.torch_oracle import Outputs, Samples
+from converters.verify import register_oracle
+from converters.weight_graph import NamedTensor
 
-__all__ = ["convert_index", "convert_safetensors", "read_safetensors"]
+__all__ = ["convert_index", "convert_safetensors", "read_index", "read_safetensors"]
 
 MAX_HEADER = 100_000_000
 """Bytes of JSON, the limit of the format itself."""
@@ -37,7 +40,16 @@ def _recognises(head: bytes, path: Path) -> bool:
 def convert_safetensors(path: Path, options: Options) -> Conversion:
     """Safetensors file."""
     named, metadata = read_safetensors(path)
-    return weight_conversion(path, named, _origin(path, metadata), _said(metadata))
+    return convert_weights(path, named, options, _origin(path, metadata), _said(metadata))
+
+
+@register_oracle("safetensors")
+def _run(source: Any, options: Options, folder: Path, samples: Samples) -> Outputs:
+    path = Path(source)
+    with path.open("rb") as file:
+        indexed = _recognises_index(file.read(HEAD_BYTES), path)
+    named = read_index(path)[0] if indexed else read_safetensors(path)[0]
+    return run_weights(path, named, options, folder, samples)
 
 
 def _recognises_index(head: bytes, path: Path) -> bool:
@@ -48,6 +60,17 @@ def _recognises_index(head: bytes, path: Path) -> bool:
 @format("safetensors-index", suffixes=(_INDEX_SUFFIX,), gives=("weights",), recognises=_recognises_index)
 def convert_index(path: Path, options: Options) -> Conversion:
     """Index of a sharded safetensors checkpoint; the shards lie beside it."""
+    named, metadata, count = read_index(path)
+    said = [f"read from {count} shards", *_said(metadata)]
+    return convert_weights(path, named, options, _origin(path, metadata), said)
+
+
+def read_index(path: Path) -> tuple[list[NamedTensor], Mapping[str, str], int]:
+    """The tensors in the order of the index, their metadata, and how many shards hold them.
+
+    Raises:
+        BadFile: a shard is missing, damaged or lies elsewhere, or a tensor is not where the index says.
+    """
     if path.stat().st_size > MAX_HEADER:
         raise BadFile(f"{path}: an index of {path.stat().st_size:,} bytes, expected at most {MAX_HEADER:,}.")
     index = _json(path.read_bytes(), f"{path}: the index")
@@ -69,8 +92,7 @@ def convert_index(path: Path, options: Options) -> Conversion:
             f"{path}: {len(missing)} tensors, such as {missing[0]!r}, are not in the file the index names "
             f"({mapping[missing[0]]!r}). Fetch the shards again."
         )
-    named, said = [(str(name), found[name]) for name in mapping], _said(metadata)
-    return weight_conversion(path, named, _origin(path, metadata), [f"read from {len(shards)} shards", *said])
+    return [(str(name), found[name]) for name in mapping], metadata, len(shards)
 
 
 def _shard(index: Path, name: str) -> Path:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from converters.errors import ConversionFailed
 from converters.pytorch import scopes
-from converters.pytorch.dynamo import export_module, export_program, quiet
+from converters.pytorch.calling import run_model
+from converters.pytorch.dynamo import export_module, export_program
 from converters.pytorch.fidelity import source_tensors
 from converters.pytorch.finish import finish
 from converters.pytorch.inputs import Inputs, attempts, from_example
 from converters.pytorch.legacy import class_names, export_script, script_tensors
 from converters.pytorch.load import load
+from converters.sample_files import Arrays, answer_samples
 
-__all__ = ["export", "export_live", "oracle", "run_model"]
+__all__ = ["export", "export_live", "oracle"]
 
 Say = Callable[[str], None]
 
@@ -62,43 +63,17 @@ def export_live(model: Any, example: Any, request: Mapping[str, Any], folder: Pa
 
 
 def oracle(request: Mapping[str, Any], folder: Path, say: Say) -> Mapping[str, Any]:
-    """Run the source model on `inputs.npz` (arrays `sample/position`) and write `outputs.npz` alike."""
+    """Run the source model on the samples in the folder."""
     say("loading")
     model, _ = load(request["source"])
-    found: dict[str, np.ndarray[Any, Any]] = {}
-    with np.load(folder / "inputs.npz", allow_pickle=False) as archive:
-        for sample in range(request["samples"]):
-            say("running")
-            count = sum(name.startswith(f"{sample}/") for name in archive.files)
-            args = [torch.from_numpy(archive[f"{sample}/{place}"]) for place in range(count)]
-            outputs = run_model(model, args)
-            found.update({f"{sample}/{place}": value for place, value in enumerate(outputs)})
-    np.savez(folder / "outputs.npz", **found)  # pyright: ignore[reportArgumentType]  # names hold a slash
+    names = list(map(str, request["names"]))
+
+    def run(arrays: Arrays) -> Arrays:
+        say("running")
+        return run_model(model, names, [torch.from_numpy(array) for array in arrays])
+
+    answer_samples(folder, int(request["samples"]), len(names), run)
     return {}
-
-
-def run_model(
-    model: Any, args: list[torch.Tensor], names: list[str] | None = None
-) -> list[np.ndarray[Any, Any]]:
-    """The flat outputs of a model in evaluation mode."""
-    if isinstance(model, torch.export.ExportedProgram):
-        model = model.module()
-    elif hasattr(model, "training"):
-        model.eval()
-    with quiet(), torch.no_grad():
-        out = model(*args)
-    return [leaf.detach().cpu().numpy() for leaf in _tensors(out)]
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, (tuple, list)):
-        for item in value:
-            yield from _tensors(item)
 
 
 def _export_module(model: Any, inputs: Inputs, opset: int | None, folder: Path) -> list[str]:

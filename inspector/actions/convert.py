@@ -53,8 +53,9 @@ def convert(
         "opset": opset,
     }
     steps = {"progress": lambda text: report(f"Converting: {text}", 0)}
+    parsed = converters.Options(**options, extra=steps)
     conversion = converters.to_onnx(source, **options, extra=steps)
-    found = converters.verify.verify(conversion, source, converters.Options(**options)) if verify else None
+    found = converters.verify.verify(conversion, source, parsed) if verify else None
     notes = conversion.notes if found is None else (*conversion.notes, found.sentence())
     model = models.as_model(replace(conversion, notes=notes))
     written = None if path is None else models.save_model(model, path)
