@@ -120,6 +120,19 @@ def test_budget_decides_and_the_plan_says_why(classifier: inspector.Model) -> No
     assert capture(classifier, feeds).plan.strategy == "all"
 
 
+def test_a_sweep_over_budget_is_streamed_and_the_plan_says_why(classifier: inspector.Model) -> None:
+    feeds = random_feeds(classifier)
+    prepared = prepare(classifier, feeds, budget=4_000_000, sweep=True)
+    assert prepared.plan.strategy == "segments"
+    assert "every value is used once" in prepared.plan.explain()
+    seen = {key: np.array(v) for found, _ in prepared.runner.stream(feeds) for key, v in found.items()}
+    whole = prepare(classifier, feeds, sweep=True)
+    assert whole.plan.strategy == "all"
+    ((everything, _),) = whole.runner.stream(feeds)
+    assert seen.keys() == everything.keys()
+    assert all(same(seen[key], everything[key]) for key in seen)
+
+
 def test_statistics_in_the_graph_equal_numpy(classifier: inspector.Model) -> None:
     feeds = random_feeds(classifier, seed=6)
     counted, raw = capture(classifier, feeds, strategy="statistics"), capture(classifier, feeds)

@@ -134,7 +134,7 @@ def features(
     wanted = [*_listed(values), *_listed(layer)] or "all"
     limit = None if budget is None else budget * 1_000_000
     prepared = execution.prepare(
-        model, inputs.feeds, wanted, device=device, mode=mode, budget=limit, strategy=strategy
+        model, inputs.feeds, wanted, device=device, mode=mode, budget=limit, strategy=strategy, sweep=True
     )
     media = "image/png" if format == "png" else "image/svg+xml"
     look = _Look(media, full=len(prepared.plan.keys) <= MANY, pictures=not stats_only)

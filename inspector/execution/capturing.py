@@ -159,10 +159,14 @@ def prepare(
     budget: int | None = None,
     strategy: Strategy | None = None,
     threads: int = 0,
+    sweep: bool = False,
 ) -> Prepared:
-    """Plan a capture for inputs of these shapes and make its sessions, to be run many times."""
+    """Plan a capture for inputs of these shapes and make its sessions, to be run many times.
+
+    With `sweep` every value is to be used once, from `runner.stream`, and the planner may stream.
+    """
     arrays, _ = complete_feeds(model, feeds)
-    plan = plan_capture(model, arrays, values, mode=mode, budget=budget, strategy=strategy)
+    plan = plan_capture(model, arrays, values, mode=mode, budget=budget, strategy=strategy, sweep=sweep)
     return Prepared(model, plan, Runner(model, plan, device, threads))
 
 

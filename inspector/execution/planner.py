@@ -37,6 +37,9 @@ CHECKPOINT_PARTS = 8
 STREAM_PARTS = 32
 """A streamed run holds one part's values: 1/32 of the bytes, as long as single values are not larger."""
 
+MOST_PARTS = 256
+"""A part is a session; beyond this many their own cost outweighs what they save."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -85,8 +88,13 @@ def plan_capture(
     mode: Mode = "exact",
     budget: int | None = None,
     strategy: Strategy | None = None,
+    sweep: bool = False,
 ) -> Plan:
-    """Choose a strategy for these values, from the sizes that follow from the feeds' shapes."""
+    """Choose a strategy for these values, from the sizes that follow from the feeds' shapes.
+
+    `sweep` says that every value will be used once, in graph order, and not looked up again: what does not
+    fit the budget is then streamed in segments.
+    """
     if mode not in get_args(Mode):
         raise UnknownName.among("mode", mode, get_args(Mode))
     if strategy is not None and strategy not in get_args(Strategy):
@@ -99,8 +107,9 @@ def plan_capture(
     sizes = [known[key].nbytes for key in exposed.outlets]
     nbytes = sum(size for size in sizes if size is not None)
     limit = default_budget() if budget is None else budget
-    chosen, reasons = _choose(strategy, nbytes, limit, budget is not None)
-    parts = {"checkpoint": CHECKPOINT_PARTS, "segments": STREAM_PARTS, "statistics": CHECKPOINT_PARTS}
+    chosen, reasons = _choose(strategy, nbytes, limit, budget is not None, sweep)
+    streamed = min(MOST_PARTS, max(STREAM_PARTS, 2 * nbytes // max(1, limit)))
+    parts = {"checkpoint": CHECKPOINT_PARTS, "segments": streamed, "statistics": CHECKPOINT_PARTS}
     segments = cut(graph, known, parts[chosen]) if chosen in parts else ()
     reasons.append(_graph_reason(chosen, mode))
     return Plan(
@@ -146,12 +155,19 @@ def default_budget() -> int:
     return min(2 << 30, memory // 4)
 
 
-def _choose(asked: Strategy | None, nbytes: int, limit: int, given: bool) -> tuple[Strategy, list[str]]:
+def _choose(
+    asked: Strategy | None, nbytes: int, limit: int, given: bool, sweep: bool
+) -> tuple[Strategy, list[str]]:
     whose = "the given budget" if given else "the default budget"
     if asked is not None:
         return asked, ["the strategy was asked for"]
     if nbytes <= limit:
         return "all", [f"{_size(nbytes)} fit {whose}: one run returns everything"]
+    if sweep:
+        return "segments", [
+            f"{_size(nbytes)} exceed {whose} and every value is used once: parts run one after the other, "
+            "the values of one are dropped before the next"
+        ]
     return "checkpoint", [
         f"{_size(nbytes)} exceed {whose}: one run keeps checkpoints, values are replayed when asked for"
     ]

@@ -90,12 +90,19 @@ class Runner:
             return _fetch(self._whole, feeds)
 
     def stream(self, feeds: Mapping[str, Array]) -> Iterator[tuple[Found, Absent]]:
-        """One part after the other: its wanted values, which the caller may drop, and those without one."""
+        """One part after the other: its wanted values, which the caller may drop, and those without one.
+
+        A plan of another strategy has one part: the whole.
+        """
+        if self.plan.strategy != "segments":
+            yield self.run(feeds)
+            return
         crossing: Found = dict(feeds)
         segments = self.plan.segments
         last_use = {name: i for i, part in enumerate(segments) for name in part.inputs}
         for index, segment in enumerate(segments):
-            found, absent = self._run_part(index, segment, crossing, self._wanted(segment))
+            last = index == len(segments) - 1
+            found, absent = self._run_part(index, segment, crossing, self._wanted(segment), shrink=last)
             crossing.update((name, found[name]) for name in segment.outputs if name in found)
             for name in [n for n in crossing if last_use.get(n, -1) <= index and n not in feeds]:
                 del crossing[name]
@@ -166,7 +173,13 @@ class Runner:
         return "extended" if self.plan.strategy == "all" and len(keys) > 0 else "all"
 
     def _run_part(
-        self, index: int, segment: Segment, feeds: Mapping[str, Any], wanted: Sequence[str]
+        self,
+        index: int,
+        segment: Segment,
+        feeds: Mapping[str, Any],
+        wanted: Sequence[str],
+        *,
+        shrink: bool = False,
     ) -> tuple[Found, Absent]:
         keys = list(dict.fromkeys([*wanted, *segment.outputs]))
         part = self.parts.get(index)
@@ -174,7 +187,7 @@ class Runner:
             part = self._build_part(segment, keys, last=False)
             self.parts[index] = part
         try:
-            return _fetch(part, feeds)
+            return _fetch(part, feeds, shrink=shrink)
         except BadInput as cause:
             if not _varies(cause):
                 raise
@@ -186,11 +199,11 @@ class Runner:
         proto = segment_graph(self.plan.graph, nodes, segment.inputs, self.plan.values)
         exposed = expose(proto, keys, self.plan.values, last=last)
         fusion: Fusion = "none" if self.plan.mode == "exact" else "extended"
-        frugal = self.plan.strategy == "segments"
-        return Part(self._open(exposed.proto, fusion, frugal=frugal), exposed)
+        shared = self.plan.strategy == "segments"
+        return Part(self._open(exposed.proto, fusion, shared=shared), exposed)
 
-    def _open(self, proto: onnx.ModelProto, fusion: Fusion, *, frugal: bool = False) -> Session:
-        settings = Settings(fusion, frugal=frugal, threads=self.threads)
+    def _open(self, proto: onnx.ModelProto, fusion: Fusion, *, shared: bool = False) -> Session:
+        settings = Settings(fusion, shared=shared, threads=self.threads)
         return open_session(self.model, proto, device=self.chosen, settings=settings)
 
     def _wanted(self, segment: Segment) -> list[str]:
@@ -237,7 +250,7 @@ def _top_label(body: str, places: Mapping[str, int]) -> str:
     return max((label for label in places if body.startswith(label + ".")), key=len)
 
 
-def _fetch(part: Part, feeds: Mapping[str, Any]) -> tuple[Found, Absent]:
+def _fetch(part: Part, feeds: Mapping[str, Any], *, shrink: bool = False) -> tuple[Found, Absent]:
     outlets = part.exposed.outlets
     if not outlets and not part.exposed.flags:
         return {}, {}
@@ -245,7 +258,7 @@ def _fetch(part: Part, feeds: Mapping[str, Any]) -> tuple[Found, Absent]:
     if part.session.device == "cuda":
         outputs = run_bound(part.session, feeds, names, "cuda")
     else:
-        outputs = run(part.session, feeds, names)
+        outputs = run(part.session, feeds, names, shrink=shrink)
     results = dict(zip(names, outputs, strict=True))
     found: Found = {}
     absent: Absent = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,11 +54,13 @@ class Settings:
     """How a session is made.
 
     `frugal` gives memory back after every run and executes a node as soon as it can, so that values die
-    early; `threads` 0 leaves the number to ONNX Runtime.
+    early; `shared` takes memory from one arena of the process, where the parts of a graph that run one
+    after the other find what earlier ones left. `threads` 0 leaves the number to ONNX Runtime.
     """
 
     fusion: Fusion = "none"
     frugal: bool = False
+    shared: bool = False
     threads: int = 0
     profile: Path | None = None
 
@@ -110,8 +113,12 @@ def open_session(
     )
 
 
-def run(session: Session, feeds: Mapping[str, Array], names: list[str] | None = None) -> list[Any]:
+def run(
+    session: Session, feeds: Mapping[str, Array], names: list[str] | None = None, *, shrink: bool = False
+) -> list[Any]:
     """The named outputs (all by default). Arrays share ONNX Runtime's memory; treat them as read-only.
+
+    `shrink` gives what the arena holds unused back to the system after the run.
 
     Raises:
         TooLarge: memory ran out.
@@ -120,6 +127,8 @@ def run(session: Session, feeds: Mapping[str, Array], names: list[str] | None = 
     known = {name: array for name, array in feeds.items() if name in session.input_names}
     options = ort.RunOptions()
     options.log_severity_level = 4
+    if shrink:
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     try:
         return list(session.ort.run(names, known, options))
     except (*ORT_ERRORS, MemoryError) as cause:
@@ -149,10 +158,26 @@ def _options(model: Model, proto: onnx.ModelProto, settings: Settings) -> Any:
         options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
+    if settings.shared and _share_arena():
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+        options.enable_mem_pattern = False
     if settings.profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(settings.profile)
     return options
+
+
+@functools.cache
+def _share_arena() -> bool:
+    """Register the arena that sessions may share, once in a process; False where another one stands."""
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    grows_as_asked = ort.OrtArenaCfg({"arena_extend_strategy": 1})
+    try:
+        ort.create_and_register_allocator(memory, grows_as_asked)
+    except ORT_ERRORS:
+        return False
+    return True
 
 
 def _external_bytes(proto: onnx.ModelProto) -> int:

@@ -194,23 +194,12 @@ class _Job:
         shapes = tuple(array.shape for array in read.feeds.values())
         if self.prepared is None or shapes != self.shapes:
             self.prepared = prepare(
-                self.model, read.feeds, self.values, device=self.device, budget=self.budget,
-                strategy="segments" if self._exceeds(read.feeds) else "all",
-            )  # fmt: skip
+                self.model, read.feeds, self.values, device=self.device, budget=self.budget, sweep=True
+            )
             self.shapes = shapes
-        for found, _ in self._passes(read.feeds):
+        for found, _ in self.prepared.runner.stream(read.feeds):
             for key, value in found.items():
                 self._count(key, np.asarray(on_host(value)))
-
-    def _exceeds(self, feeds: Mapping[str, Array]) -> bool:
-        planned = prepare(self.model, feeds, self.values, budget=self.budget, device=self.device)
-        return planned.plan.strategy != "all"
-
-    def _passes(self, feeds: Mapping[str, Array]) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
-        if self.prepared is not None and self.prepared.plan.strategy == "segments":
-            yield from self.prepared.runner.stream(feeds)
-        elif self.prepared is not None:
-            yield self.prepared.runner.run(feeds)
 
     def _count(self, key: str, value: Array) -> None:
         if value.dtype.kind in "OUSb" or value.ndim < 2 or not value.size:

@@ -22,12 +22,17 @@ def stream(
     *,
     device: str = "cpu",
     mode: Mode = "exact",
+    budget: int | None = None,
 ) -> Iterator[tuple[str, Any]]:
     """Key and value of each wanted value, part by part through the graph; memory holds one part.
 
-    In exact mode the values equal bit for bit those of a whole run.
+    In exact mode the values equal bit for bit those of a whole run. With a `budget`, values that fit it come
+    from one run.
     """
-    prepared = prepare(model, feeds, values, device=device, mode=mode, strategy="segments")
+    strategy = "segments" if budget is None else None
+    prepared = prepare(
+        model, feeds, values, device=device, mode=mode, budget=budget, strategy=strategy, sweep=True
+    )
     for found, _ in prepared.runner.stream(feeds):
         while found:
             key = next(iter(found))
