@@ -1,0 +1,1 @@
+"""How does a result show itself in a notebook?"""
