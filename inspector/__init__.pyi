@@ -11,6 +11,8 @@ from . import progress as progress
 from . import views as views
 from . import weights as weights
 from .autograd import to_torch as to_torch
+from .comparison import Comparison as Comparison
+from .comparison import compare as compare
 from .errors import InspectorError as InspectorError
 from .execution import capture as capture
 from .graph import dag as dag

@@ -122,7 +122,7 @@ def _command(found: Action) -> Any:
     def run(**given: Any) -> None:
         opening = {"trust", "factory", "input_shape"} - own  # convert has them as parameters of its own
         options = {key: given.pop(key) for key in opening if key in given}
-        as_json = given.pop("json", False)
+        as_json = given.pop("json", False) if "json" not in own else False
         given.pop("debug", None)
         result = _run(found, given, options)
         _show(result, as_json)
@@ -134,7 +134,8 @@ def _command(found: Action) -> Any:
     own = {p.name for p in found.parameters}
     if any(p.type == "model" for p in found.parameters):
         parameters += [p for p in _opening_parameters() if p.name not in own]
-    parameters.append(_option("json", bool, False, ("--json",), "Print the result as JSON."))
+    if "json" not in own:  # compare writes its JSON to a file
+        parameters.append(_option("json", bool, False, ("--json",), "Print the result as JSON."))
     parameters.append(_option("debug", bool, False, ("--debug",), "Show tracebacks of internal errors."))
     run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]  # read by typer
     run.__annotations__ = {p.name: p.annotation for p in parameters}

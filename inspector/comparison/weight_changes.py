@@ -14,7 +14,9 @@ from inspector.comparison.differences import Difference, aligned, difference, la
 __all__ = ["State", "WeightChange", "by_change", "weight_change"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-State = Literal["equal", "layout", "rounded", "quantised", "scaled", "permuted", "changed", "incomparable"]
+State = Literal[
+    "equal", "folded", "layout", "rounded", "quantised", "scaled", "permuted", "changed", "incomparable"
+]
 
 _SAME = 1e-6
 """Relative L2 up to which two arrays hold the same float32 numbers, computed in another order."""
@@ -27,11 +29,12 @@ _LEVELS = 256
 class WeightChange:
     """How the weight `b` of one model differs from its partner `a` of the other.
 
-    `state` is the weakest claim that explains b fully: "layout" the same values with axes in another order,
-    "rounded" a narrower float, "quantised" at most half a step from a, "scaled" one factor per output channel
-    (what folding a BatchNorm does), "permuted" channels in another order. `order` are the axes of a in the
-    order of b; `difference` and `histogram` (counts, bin edges of b − a) are taken after it, and are None
-    where the shapes do not fit.
+    `state` is the weakest claim that explains b fully: "folded" equal once a BatchNorm is folded in, "layout"
+    the same values with axes in another order, "rounded" a narrower float, "quantised" at most half a step
+    from a, "scaled" one factor per output channel (what folding a BatchNorm does), "permuted" channels in
+    another order. `order` are the axes of a in the order of b; `difference` and `histogram` (counts, edges of
+    the bins of b − a) are taken after it, and are None where the shapes do not fit. `values` counts elements
+    that are not equal, where the state is "changed".
     """
 
     a: str
@@ -41,6 +44,7 @@ class WeightChange:
     order: tuple[int, ...]
     difference: Difference | None
     histogram: tuple[tuple[int, ...], tuple[float, ...]] | None = None
+    values: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The change as JSON-able data."""
@@ -49,6 +53,7 @@ class WeightChange:
             "b": self.b,
             "state": self.state,
             "detail": self.detail,
+            "values": self.values,
             "order": list(self.order),
             "difference": None if self.difference is None else self.difference.to_dict(),
             "histogram": None if self.histogram is None else [list(part) for part in self.histogram],
@@ -76,7 +81,8 @@ def weight_change(a: Array, b: Array, names: tuple[str, str] = ("a", "b"), *, bi
             where = "" if other == tuple(range(len(other))) else f", {_moved(a.shape, other)}"
             measured = difference(laid, b)
             return WeightChange(*names, said[0], said[1] + where, other, measured, _histogram(laid, b, bins))
-    return WeightChange(*names, "changed", "", order, found, _histogram(first, b, bins))
+    values = int(np.count_nonzero(first != b))
+    return WeightChange(*names, "changed", "", order, found, _histogram(first, b, bins), values)
 
 
 def by_change(changes: Iterable[WeightChange]) -> list[WeightChange]:

@@ -1,0 +1,1 @@
+"""How is a comparison told? One form a file: JSON, text, Markdown, a page, a picture."""

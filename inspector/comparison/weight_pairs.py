@@ -1,0 +1,80 @@
+"""Which weights of two matched models differ? Every pair of roles, folded BatchNorms met half-way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from inspector.comparison.alignment import Alignment, Atom, CanonicalGraph, Pair
+from inspector.comparison.weight_changes import WeightChange, by_change, weight_change
+
+__all__ = ["compare_weights", "keeps_values", "pair_weights"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_FOLDED = 1e-5
+"""Relative L2 up to which weights are equal after folding: scales are multiplied in another order and in
+single or double precision."""
+
+
+def compare_weights(alignment: Alignment) -> tuple[WeightChange, ...]:
+    """Every weight of every pair, the largest change first."""
+    found = [change for pair in alignment.pairs for change in pair_weights(alignment, pair)]
+    return tuple(by_change(found))
+
+
+def pair_weights(alignment: Alignment, pair: Pair) -> tuple[WeightChange, ...]:
+    """The weights of one pair by role; a bias that one side lacks is zero."""
+    arrays_a = alignment.a.arrays.get(pair.a.key, {})
+    arrays_b = alignment.b.arrays.get(pair.b.key, {})
+    found: list[WeightChange] = []
+    for role in dict.fromkeys((*arrays_a, *arrays_b)):
+        a, b = arrays_a.get(role), arrays_b.get(role)
+        names = _name(alignment.a, pair.a, role), _name(alignment.b, pair.b, role)
+        if a is None or b is None:
+            present = a if b is None else b
+            if present is None or (role == "bias" and not np.any(present)):
+                continue
+            if role != "bias":
+                side = "A" if b is None else "B"
+                found.append(WeightChange(*names, "incomparable", f"only in {side}", (), None))
+                continue
+            a, b = (np.zeros_like(present) if array is None else array for array in (a, b))
+        found.append(_explained(alignment, weight_change(a, b, names), pair, role))
+    return tuple(found)
+
+
+def keeps_values(change: WeightChange, bare: bool) -> bool:
+    """Whether both sides compute with the same numbers; `bare`: a side has no graph, so its axes are free."""
+    return change.state in ("equal", "folded") or (bare and change.state == "layout")
+
+
+def _name(graph: CanonicalGraph, atom: Atom, role: str) -> str:
+    part = atom.weights.get(role)
+    return part.key if part is not None else f"{atom.key}.{role}"
+
+
+def _explained(alignment: Alignment, change: WeightChange, pair: Pair, role: str) -> WeightChange:
+    """The change with the foldings that were needed to meet, or as the stored weights explain it."""
+    norms = [_norms(alignment.a, pair.a), _norms(alignment.b, pair.b)]
+    near = change.difference is not None and change.difference.relative <= _FOLDED
+    if norms[0] != norms[1] and (change.state == "equal" or near):
+        side = "A" if norms[0] < norms[1] else "B"
+        return replace(change, state="folded", detail=f"BatchNorm is folded into it in {side}")
+    if any(norms) and near and change.state in ("changed", "scaled"):
+        return replace(change, state="folded", detail="but for rounding while BatchNorm is folded in")
+    parts = pair.a.weights.get(role), pair.b.weights.get(role)
+    if change.state != "changed" or not any(norms) or parts[0] is None or parts[1] is None:
+        return change
+    sides = zip(parts, (alignment.a.model, alignment.b.model), strict=True)
+    stored = [np.asarray(model.weight(part.key).array()) for part, model in sides if part is not None]
+    raw = weight_change(stored[0], stored[1], (change.a, change.b))
+    return raw if raw.state not in ("equal", "incomparable") else change
+
+
+def _norms(graph: CanonicalGraph, atom: Atom) -> int:
+    """How many BatchNorms a node absorbed."""
+    nodes = graph.model.nodes
+    return sum(key in nodes and nodes[key].op == "BatchNormalization" for key in atom.origins)
