@@ -1,0 +1,5 @@
+"""What does a unit respond to? Pictures invented by ascent: objective, picture, transforms, optimiser."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

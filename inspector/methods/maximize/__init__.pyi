@@ -1,0 +1,17 @@
+from .ascent import Settings as Settings
+from .ascent import Visualization as Visualization
+from .ascent import ascend as ascend
+from .ascent import with_rows as with_rows
+from .ascent import with_seed as with_seed
+from .dreaming import Dream as Dream
+from .dreaming import dream as dream
+from .objectives import Objective as Objective
+from .objectives import known_objectives as known_objectives
+from .objectives import objective as objective
+from .parametrizations import known_parametrizations as known_parametrizations
+from .parametrizations import parametrization as parametrization
+from .spelling import parse_objective as parse_objective
+from .spelling import with_channel as with_channel
+from .stage import Stage as Stage
+from .stage import open_stage as open_stage
+from .stage import shown as shown
