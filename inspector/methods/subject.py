@@ -32,7 +32,8 @@ Dtype = Literal["float32", "float64"]
 class Subject:
     """Everything a method needs. `entry` is the value that is explained: the input, or an embedding.
 
-    `x` is its value, shape (n, …); nothing of the net is ever changed: no hooks, no `.grad`, no flags.
+    `x` is its value, shape (n, …), channels first also where the model takes its picture as (n, h, w, c)
+    (`last`), so that methods know one layout. Nothing of the net is ever changed: no hooks, no `.grad`.
     """
 
     model: Model
@@ -46,6 +47,15 @@ class Subject:
     seed: int
     notes: tuple[str, ...] = ()
     runtime: Runtime | None = None
+    last: bool = False
+
+    def as_fed(self, x: Tensor) -> Tensor:
+        """The explained value with its axes as the model takes them."""
+        return x.movedim(1, -1) if self.last else x
+
+    def as_seen(self, value: Tensor) -> Tensor:
+        """A value with the model's axes as methods see it: channels first."""
+        return value.movedim(-1, 1) if self.last else value
 
     @property
     def net(self) -> Network:
@@ -62,10 +72,11 @@ class Subject:
 
     @property
     def chunk(self) -> int:
-        """Rows a pass may hold; 1 where the model's batch is fixed."""
+        """Rows a pass holds; where the model's batch is fixed, that batch."""
         value = self.model.values.get(self.entry)
-        fixed = value is None or not value.shape or isinstance(value.shape[0], int)
-        return 1 if fixed else CHUNK
+        if value is None or not value.shape:
+            return 1
+        return value.shape[0] if isinstance(value.shape[0], int) else CHUNK
 
     def forward(
         self,
@@ -79,7 +90,7 @@ class Subject:
         feeds = {k: _rows(v, self.x.shape[0], rows) for k, v in self.feeds.items()}
         changed: dict[Any, Any] = dict(overrides or {})
         if self.entry in feeds:
-            feeds[self.entry] = x
+            feeds[self.entry] = self.as_fed(x)
         else:
             changed["value", self.entry] = x
         wanted = list(dict.fromkeys([*taps, *self._score_values]))
@@ -94,7 +105,7 @@ class Subject:
         """Scores (n,) without a gradient, a few rows at a time."""
         x = self.x if x is None else x
         if self.runtime is not None:
-            return self.runtime.score(x, self.entry, self.feeds, self.target)
+            return self.runtime.score(self.as_fed(x), self.entry, self.feeds, self.target)
         with torch.no_grad():
             return torch.cat([self.forward(part)[0] for part in self.chunks(x)])
 
@@ -163,7 +174,8 @@ class Tail:
 
     def from_input(self, x: Tensor) -> Tensor:
         """The layer's value for rows of x; differentiable."""
-        return self.head.run(self._feeds(self.head, x, self.subject.entry)).outputs[0]
+        given = self.subject.as_fed(x)
+        return self.head.run(self._feeds(self.head, given, self.subject.entry)).outputs[0]
 
     def score(self, activations: Tensor) -> Tensor:
         """Scores (n,) from the layer's value; differentiable."""
@@ -246,7 +258,10 @@ def prepare(
     settled = settle_target(model, target, outputs, logit=logit)
     x = run.taps[entry] if taps else feeds[entry]
     notes = tuple(f"Input {k!r} is held fixed." for k in feeds if k != entry and taps == [])
-    return Subject(model, net, feeds, entry, x.detach(), settled, read, layer, seed, (*read.notes, *notes))
+    last = not taps and _channels_last(read, entry, x)
+    x = x.detach().movedim(-1, 1) if last else x.detach()
+    notes = (*read.notes, *_assumed(read), *notes)
+    return Subject(model, net, feeds, entry, x, settled, read, layer, seed, notes, last=last)
 
 
 def prepare_black_box(
@@ -277,8 +292,25 @@ def prepare_black_box(
         name: torch.from_numpy(np.array(array)) for name, array in read.feeds.items() if _is_numeric(array)
     }
     others = tuple(f"Input {k!r} is held fixed." for k in feeds if k != entry)
-    return Subject(
-        model, None, feeds, entry, feeds[entry], settled, read, None, seed, (*read.notes, *others), runtime
+    last = _channels_last(read, entry, feeds[entry])
+    x = feeds[entry].movedim(-1, 1) if last else feeds[entry]
+    notes = (*read.notes, *_assumed(read), *others)
+    return Subject(model, None, feeds, entry, x, settled, read, None, seed, notes, runtime, last)
+
+
+def _channels_last(read: Inputs, entry: str, x: Tensor) -> bool:
+    """Whether an input is pictures (n, h, w, c): the recipe says so, else the size of its axes."""
+    if entry in read.recipes:
+        return read.recipes[entry].layout == "NHWC"
+    return x.ndim == 4 and x.shape[3] in (1, 3, 4) and x.shape[1] not in (1, 3, 4)
+
+
+def _assumed(read: Inputs) -> tuple[str, ...]:
+    """A note where nothing says how the pictures are prepared: a wrong recipe gives a wrong answer."""
+    return tuple(
+        f"{name}: {recipe.describe()}. If the model was trained otherwise, say so with preprocess=…."
+        for name, recipe in read.recipes.items()
+        if recipe.source.startswith("assumed")
     )
 
 

@@ -192,7 +192,7 @@ def test_full_gradients_of_every_bias_make_up_the_score() -> None:
     close(found.values, total)
     assert found.residual is not None
     assert found.residual < 1e-10
-    assert abs(found.score - sum(float(p.sum()) for p in parts)) > 1e-3  # the head's bias counts too
+    assert abs(found.score - sum(p.sum().item() for p in parts)) > 1e-3  # the head's bias counts too
     curved = explained(Mixed, "full-grad").residual
     assert curved is not None
     assert curved > 1e-3  # tanh is not piecewise linear, and the residual says so

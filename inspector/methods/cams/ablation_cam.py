@@ -23,7 +23,7 @@ def ablation_cam(subject: Subject, *, rectified: bool = True) -> Map:
     """Channels weighted by the relative fall of the score without them (eq. 3); needs no gradient."""
     tail = subject.tail(subject.layer.key)
     activations = tail.activations
-    axis = 2 if subject.layer.tokens else 1
+    axis = 1 if subject.layer.layout == "first" else -1
     weights = activations.new_zeros(activations.shape[0], subject.layer.channels)
     with torch.no_grad():
         full = tail.score(activations)

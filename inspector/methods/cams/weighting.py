@@ -14,10 +14,11 @@ __all__ = ["as_places", "finish", "weighted_map"]
 def as_places(values: Tensor, subject: Subject) -> Tensor:
     """A layer's value or gradient as (n, c, h, w): tokens laid out on their grid, class tokens left out."""
     layer = subject.layer
-    if not layer.tokens:
-        return values
+    first = values if layer.layout == "first" else values.movedim(-1, 1)
+    if not layer.joined:
+        return first
     height, width = layer.grid
-    return values[:, layer.skip :].transpose(1, 2).reshape(values.shape[0], -1, height, width)
+    return first[:, :, layer.skip :].reshape(values.shape[0], -1, height, width)
 
 
 def weighted_map(weights: Tensor, activations: Tensor) -> Tensor:
@@ -32,4 +33,7 @@ def finish(at_layer: Tensor, subject: Subject, *, rectified: bool, notes: tuple[
     if len(size) == 2:
         up = torch.nn.functional.interpolate(raw[:, None], size, mode="bilinear", align_corners=False)[:, 0]
         return Map(up, ("n", "h", "w"), at_layer=raw, notes=notes)
-    return Map(raw[:, 0], ("n", "t"), at_layer=raw, notes=notes)
+    line = raw[:, 0]
+    if subject.entry in subject.feeds:  # a signal (n, c, t); tokens are places themselves
+        line = torch.nn.functional.interpolate(line[:, None], size, mode="linear", align_corners=False)[:, 0]
+    return Map(line, ("n", "t"), at_layer=raw, notes=notes)
