@@ -30,7 +30,8 @@ class Options:
     """What only the user knows about a source.
 
     `input_shape` maps an input name (or "" for the only or all inputs in order) to a shape whose
-    entries are sizes or names of dynamic dimensions. `extra` holds options of third-party formats.
+    entries are sizes or names of dynamic dimensions. `read_only` draws what else would be exported by
+    a framework. `extra` holds options of third-party formats.
     """
 
     input_shape: Mapping[str, tuple[int | str, ...]] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class Options:
     factory: str | None = None
     opset: int | None = None
     example: Any = None
+    read_only: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 

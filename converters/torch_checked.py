@@ -11,7 +11,7 @@ from converters.errors import BadFile, InspectorError, Untrusted
 from converters.provenance import Origin
 from converters.registry import Conversion, Options
 from converters.torch_archives import ArchiveInput, ArchiveReport, check_archive
-from converters.torch_conversion import digest, export_in_child, new_folder
+from converters.torch_conversion import READ_ONLY, digest, export_in_child, new_folder
 from converters.torch_oracle import Outputs, Samples, run_file
 
 __all__ = ["convert_archive", "run_archive"]
@@ -31,6 +31,8 @@ def convert_archive(
     report = _checked(path)
     if not report.safe and not options.trust:
         return read_structure(path, [f"not loaded, {_reasons(report)}"])
+    if options.read_only:
+        return read_structure(path, [READ_ONLY])
     origin = Origin(format_name, "torch", "", digest(path), path.name)
     if kind == "script" and not options.input_shape:
         options = replace(options, input_shape=_remembered(report.inputs))

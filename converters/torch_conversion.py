@@ -18,7 +18,7 @@ from converters.errors import ConversionFailed
 from converters.provenance import Origin, write_model
 from converters.registry import Conversion, Options
 
-__all__ = ["assemble", "digest", "export_in_child", "limits", "new_folder", "request_of"]
+__all__ = ["READ_ONLY", "assemble", "digest", "export_in_child", "limits", "new_folder", "request_of"]
 
 MODEL_FILE, WEIGHTS_FILE = "model.onnx", "weights.bin"
 
@@ -27,6 +27,7 @@ _LEAST_MEMORY = 8 * isolation.GIB
 _MEMORY_FACTOR = 4
 """Bytes of private memory allowed for a byte of source: the weights, one copy in use, and the graph."""
 
+READ_ONLY = "read, not exported: `inspector convert` and every other command would run torch to export it."
 UNLOCKED = "this system offers no sandbox: the framework's loader ran with time and memory limits only."
 
 

@@ -11,7 +11,7 @@ from converters.errors import BadFile, InspectorError, MissingOption
 from converters.module_tree import Module, find_modules, module_of, rebuild_plan
 from converters.provenance import Origin
 from converters.registry import Conversion, Options
-from converters.torch_conversion import export_in_child, new_folder
+from converters.torch_conversion import READ_ONLY, export_in_child, new_folder
 from converters.torch_file import TorchFile
 from converters.torch_oracle import Outputs, Samples, run_file
 from converters.torch_structure import structure_conversion
@@ -141,6 +141,10 @@ def _module(path: Path, tree: Module, options: Options, notes: Sequence[str]) ->
     if options.factory:
         return _export_with_tensors(path, weights, {"kind": "factory"}, options, origin, notes)
     plan = rebuild_plan(tree)
+    if options.read_only:
+        return structure_conversion(
+            path, tree, origin, [READ_ONLY if isinstance(plan, dict) else plan, *notes]
+        )
     if isinstance(plan, str):
         reason = f"{plan}: pass trust to run the code of this file, or a factory for its architecture"
         return structure_conversion(path, tree, origin, [reason, *notes])

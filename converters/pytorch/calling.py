@@ -29,14 +29,29 @@ def run_model(model: Any, names: Sequence[str], values: Sequence[torch.Tensor]) 
         else:
             if hasattr(model, "training"):
                 model.eval()
-            args, kwargs = _arguments(model, names, values)
+            args, kwargs = _arguments(model, names, _plain_numbers(model, values))
             out = model(*args, **kwargs)
     return [leaf.detach().cpu().numpy() for leaf in _tensors(out)]
 
 
+def _plain_numbers(model: Any, values: Sequence[torch.Tensor]) -> list[Any]:
+    """The values, those as Python numbers that a TorchScript signature wants so."""
+    schema = getattr(getattr(model, "forward", None), "schema", None)
+    if not isinstance(model, torch.jit.ScriptModule) or schema is None:
+        return list(values)
+    kinds = [str(argument.type) for argument in schema.arguments[1:]] + ["Tensor"] * len(values)
+    return [
+        value.item() if kind in _NUMBERS and value.ndim == 0 else value
+        for value, kind in zip(values, kinds, strict=False)
+    ]
+
+
+_NUMBERS = frozenset({"int", "float", "bool"})
+
+
 def _arguments(
-    model: Any, names: Sequence[str], values: Sequence[torch.Tensor]
-) -> tuple[tuple[torch.Tensor, ...], dict[str, torch.Tensor]]:
+    model: Any, names: Sequence[str], values: Sequence[Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """By name where the model's own parameters are called like the inputs, else in order."""
     own = set(parameter_names(model))
     if all(name in own for name in names):

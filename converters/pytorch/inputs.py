@@ -20,6 +20,8 @@ _BATCH = 2
 _SIZES = {1: (16, 64), 2: (64, 224, 32, 299), 3: (16, 32)}
 """Sizes to try for named dimensions behind the channel axis, by how many there are."""
 _SEQUENCE = 8
+_COUNT = 3
+"""An input without axes that is a whole number: enough turns of a loop for it to be seen as one."""
 _WAVE = 4096
 
 
@@ -97,10 +99,12 @@ def _from_shapes(module: Any, shapes: Mapping[str, Shape]) -> list[Inputs]:
     labels = [key or (names[0] if names else "input") for key in keys]
     positional = labels == names[: len(labels)] or not names
     found: list[Inputs] = []
-    for dtype in _dtypes(module):
+    for dtype, scalar in _candidate_types(module, shapes.values()):
         for size in _candidate_sizes(shapes.values()):
             sizes: dict[str, int] = {}
-            values = [_example(module, shapes[key], dtype, size, sizes) for key in keys]
+            values = [
+                _example(module, shapes[key], dtype if shapes[key] else scalar, size, sizes) for key in keys
+            ]
             dynamic = tuple(
                 {axis: dim for axis, dim in enumerate(shapes[key]) if isinstance(dim, str)} for key in keys
             )
@@ -110,6 +114,13 @@ def _from_shapes(module: Any, shapes: Mapping[str, Shape]) -> list[Inputs]:
                 named = dict(zip(labels, values, strict=True))
                 found.append(Inputs((), named, tuple(labels), dynamic))
     return found
+
+
+def _candidate_types(module: Any, shapes: Iterable[Shape]) -> list[tuple[torch.dtype, torch.dtype]]:
+    """Element types of inputs with axes and of those without: these are whole numbers before all else."""
+    own = _dtypes(module)
+    scalars = (torch.int64, own[-1]) if not all(shapes) else own[-1:]
+    return [(dtype, scalar) for scalar in scalars for dtype in own]
 
 
 def _candidate_sizes(shapes: Iterable[Shape]) -> tuple[int, ...]:
@@ -132,8 +143,10 @@ def _example(module: Any, shape: Shape, dtype: torch.dtype, size: int, sizes: di
 def random_tensor(module: Any, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
     """Seeded values: normal for floats, valid indices of the smallest embedding for integers."""
     generator = torch.Generator().manual_seed(0)
+    if not shape and not dtype.is_floating_point:
+        return torch.tensor(_COUNT, dtype=dtype)
     if dtype.is_floating_point:
-        return torch.randn(*shape, generator=generator).to(dtype)
+        return torch.randn(tuple(shape), generator=generator).to(dtype)
     return torch.randint(0, _vocabulary(module), tuple(shape), generator=generator, dtype=dtype)
 
 

@@ -74,7 +74,7 @@ def check(source: str) -> Check:
     """
     dangers = _dangers(source)
     try:
-        model = models.open_unchecked(source)
+        model = models.open_unchecked(source, read_only=True)
     except InspectorError as fault:
         return Check(str(source), "", (*dangers, models.Fault("file", str(fault))), ())
     faults = [*dangers, *models.find_faults(model)]

@@ -36,7 +36,7 @@ OutputFolder = Annotated[Path, Output(folder=True)]
 
 
 def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int | str, ...]]:
-    """`["1,3,224,224"]` or `["x=1,3,h,w", "y=1,7"]` as a mapping from input name ("" for all in order).
+    """`["1,3,224,224"]` or `["x=1,3,h,w", "n="]` as a mapping from input name ("" for all in order).
 
     Raises:
         MissingOption: a part is neither a size nor the name of a dynamic size.
@@ -44,7 +44,7 @@ def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int | str, ...]]:
     found: dict[str, tuple[int | str, ...]] = {}
     for text in given:
         name, equals, sizes = text.rpartition("=")
-        parts = [part.strip() for part in sizes.split(",")]
+        parts = [part.strip() for part in sizes.split(",")] if sizes.strip() or not equals else []
         if not all(part.lstrip("-").isdigit() or part.isidentifier() for part in parts):
             raise MissingOption(
                 f"--input-shape {text!r}: expected sizes or names separated by commas, as in 1,3,224,224 "
