@@ -12,6 +12,7 @@ import torch
 
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
+from inspector.methods.axes import axes_of
 from inspector.methods.registry import Method, find_method
 from inspector.methods.subject import Dtype, Subject, prepare, prepare_black_box
 from inspector.methods.target import Target
@@ -29,7 +30,8 @@ class Attribution:
 
     `values` has the axes in `axes`: those of the explained value, or ("n", "h", "w") for maps of a layer.
     `residual` is what the map misses of the score difference it should distribute, the largest over rows;
-    None where the method promises nothing. `score` is the explained number of the first row.
+    None where the method promises nothing. `kept` is what stored values (biases) keep of the scores, by name,
+    for methods that hand relevance back. `score` is the explained number of the first row.
     """
 
     values: Array
@@ -47,6 +49,7 @@ class Attribution:
     seed: int
     dtype: str
     model: str
+    kept: Mapping[str, float]
     notes: tuple[str, ...]
     picture: npt.NDArray[np.uint8] | None
 
@@ -85,12 +88,14 @@ class Attribution:
             "min": float(self.values.min()),
             "max": float(self.values.max()),
             "sum": float(self.values.sum()),
+            "kept": dict(self.kept),
             "notes": list(self.notes),
         }
 
     def cells(self) -> Array:
         """The first row's map as a picture takes it: (h, w) or (c, h, w); one line for vectors."""
         cells = self.values[0] if self.axes[:1] == ("n",) else self.values
+        cells = np.moveaxis(cells, -1, 0) if self.axes == ("n", "h", "w", "c") else cells
         return cells.reshape(1, -1) if cells.ndim == 1 else cells
 
 
@@ -155,7 +160,9 @@ def attribute(
 def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
     """Apply a method to a prepared subject; several methods may share one."""
     made = method.run(subject, **options)
-    values = made.values.detach().cpu()
+    values, axes = made.values.detach().cpu(), made.axes
+    if subject.last and axes == axes_of(subject.x):
+        values, axes = subject.as_fed(values).contiguous(), ("n", "h", "w", "c")
     if not bool(torch.isfinite(values).all()):
         raise BadInput(
             f"{method.name} gave NaN or infinite values at this input: a division by zero or an overflow. "
@@ -170,12 +177,12 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
     defaults = {name: p.default for name, p in method.options.items()}
     return Attribution(
         values=values.numpy(),
-        axes=made.axes,
+        axes=axes,
         method=method.name,
         paper=method.paper,
         target=subject.target,
         score=float(subject.score()[0]),
-        layer=subject.layer.key if uses_layer else "",
+        layer=made.layer or (subject.layer.key if uses_layer else ""),
         residual=None if made.residual is None else float(made.residual.abs().max()),
         baseline=made.baseline,
         input=subject.entry,
@@ -184,6 +191,7 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
         seed=subject.seed,
         dtype=str(subject.x.dtype).removeprefix("torch."),
         model=subject.model.digest,
+        kept=dict(made.kept),
         notes=tuple(notes),
         picture=_picture(subject),
     )

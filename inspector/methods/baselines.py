@@ -43,12 +43,13 @@ def background_of(subject: Subject, baseline: Baseline) -> tuple[Tensor, str]:
         name = baseline or "zero"
         return _named(subject, name), name
     rows = torch.from_numpy(np.array(baseline)).to(x)
-    rows = rows[None] if rows.shape == x.shape[1:] else rows
     if rows.ndim == 0:
         return rows.expand_as(x), f"constant {float(rows):g}"
-    if rows.shape[1:] != x.shape[1:]:
-        raise BadInput(f"baseline: expected {list(x.shape[1:])} a row, got {list(rows.shape)}.")
-    return rows, "given"
+    expected = subject.as_fed(x).shape[1:]
+    rows = rows[None] if rows.shape == expected else rows
+    if rows.shape[1:] != expected:
+        raise BadInput(f"baseline: expected {list(expected)} a row, got {list(rows.shape)}.")
+    return subject.as_seen(rows), "given"
 
 
 def _named(subject: Subject, name: str) -> Tensor:
@@ -81,7 +82,7 @@ def plain_picture(subject: Subject, pixel: int) -> Tensor:
             "as numbers. Give the baseline as an array."
         )
     made = recipe.apply(np.full_like(picture, pixel), np.float64)
-    return torch.from_numpy(made).to(subject.x).expand_as(subject.x)
+    return subject.as_seen(torch.from_numpy(made).to(subject.x)).expand_as(subject.x)
 
 
 def _blurred(x: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ class Map:
     `values` has the shape of the attributed value, or (n, h, w) for maps of a layer, upsampled to the
     input's height and width by bilinear interpolation; `at_layer` keeps the map before upsampling.
     `residual` is the completeness or conservation error where the method promises one: the score difference
-    that should have been distributed minus what was, per row.
+    that should have been distributed minus what was, per row. `layer` names the value a map of no input
+    belongs to; `kept` is what stored values hold of what was handed back, by name, over all rows.
     """
 
     values: Tensor
@@ -37,6 +38,8 @@ class Map:
     residual: Tensor | None = None
     at_layer: Tensor | None = None
     baseline: str = ""
+    layer: str = ""
+    kept: Mapping[str, float] = field(default_factory=dict[str, float])
     notes: tuple[str, ...] = ()
 
 

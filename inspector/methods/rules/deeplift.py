@@ -64,4 +64,4 @@ def _contributions(subject: Subject, begin: Tensor) -> Tensor:
     found = walked_back(here.calls, seeds_of(subject, half_way), rule_between(here.calls, there.calls))
     multiplier = found.get(subject.entry)
     way = subject.x - begin
-    return torch.zeros_like(way) if multiplier is None else way * multiplier
+    return torch.zeros_like(way) if multiplier is None else way * subject.as_seen(multiplier)

@@ -63,7 +63,7 @@ def lrp(
     low, high = _bounds(subject)
     rule = _rule(record.calls, COMPOSITES[composite], Settings(epsilon, gamma, alpha, low, high))
     found = walked_back(record.calls, started, rule).get(subject.entry)
-    values = torch.zeros_like(subject.x) if found is None else found
+    values = torch.zeros_like(subject.x) if found is None else subject.as_seen(found)
     return Map(values, axes_of(subject.x), subject.score() - values.flatten(1).sum(1))
 
 
