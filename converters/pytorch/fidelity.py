@@ -136,8 +136,12 @@ _TELLING_BYTES = 8
 
 
 def _same_bits(stored: ir.TensorProtocol | None, tensor: torch.Tensor) -> bool:
+    """Whether an initializer holds a tensor bit for bit; large ones are not copied to find out."""
     if stored is None or tuple(stored.shape.numpy()) != tuple(tensor.shape):
         return False
+    held = getattr(stored, "raw", None)
+    if isinstance(held, torch.Tensor) and held.dtype == tensor.dtype and _tied(held, tensor):
+        return True
     source = TorchTensor(tensor.contiguous())
     if stored.dtype != source.dtype:
         return False
