@@ -1,9 +1,15 @@
 from .attribution import Attribution as Attribution
 from .attribution import attribute as attribute
+from .attribution import explain as explain
+from .judging.evaluating import Evaluation as Evaluation
+from .judging.evaluating import evaluate as evaluate
+from .judging.masks import read_mask as read_mask
+from .judging.measures import known_measures as known_measures
 from .registry import Map as Map
 from .registry import Method as Method
 from .registry import find_method as find_method
 from .registry import known_methods as known_methods
 from .registry import method as method
 from .subject import Subject as Subject
+from .subject import prepare as prepare
 from .target import Target as Target
