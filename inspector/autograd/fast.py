@@ -1,4 +1,4 @@
-"""Which work can be done once? Constant subgraphs, and BatchNorm behind a convolution."""
+"""Which work can be done once, or in one step? Constants, BatchNorm behind a convolution, known chains."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from inspector.autograd.fusing import fused
 from inspector.autograd.interpreter import State, run_steps
 from inspector.autograd.program import Block, Step
 
@@ -21,9 +22,10 @@ LAID_OUT = 4
 
 
 def optimised(block: Block, weights: Mapping[str, Any]) -> tuple[Block, dict[str, Any]]:
-    """The block and weights with constants folded; values that vanish can no longer be tapped."""
+    """The block and weights with constants folded and chains fused; what vanishes can no longer be tapped."""
     block, known = _evaluated(block, dict(weights))
     block, known = _without_batch_norm(block, known)
+    block = fused(block, {key: value for key, value in known.items() if key not in block.inputs})
     used = {key for step in block.steps for key in _reads(step)} | {key for key in block.outputs if key}
     kept = {key: value for key, value in known.items() if key in used or key in block.inputs}
     convolutions = {str(s.inputs[1]) for s in block.steps if s.node.op_type == "Conv"}

@@ -321,8 +321,9 @@ def to_torch(
 ) -> Network:
     """A differentiable torch module from a Model or an onnx.ModelProto.
 
-    `mode="fast"` folds BatchNorm into convolutions, evaluates constant subgraphs once and uses
-    channels_last; values inside what was folded can no longer be tapped. `checkpoint=n` cuts the graph into n
+    `mode="fast"` folds BatchNorm into convolutions, evaluates constant subgraphs once, runs chains that are
+    attention, Gelu, LayerNorm or a biased product as one function and uses channels_last; values inside what
+    was joined can no longer be tapped. `checkpoint=n` cuts the graph into n
     segments whose inner values are recomputed in the backward pass. `straight_through` lets gradients pass
     quantisation inside the clip range. `prefer_bodies` runs ONNX function bodies where there are two
     implementations. `folder` is where a ModelProto's external data lies.

@@ -127,9 +127,9 @@ class MaskedSoftmax(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         (y,) = ctx.saved_tensors
-        hidden = torch.isnan(y)
-        y, gradient = y.masked_fill(hidden, 0.0), gradient.masked_fill(hidden, 0.0)
-        return y * (gradient - (gradient * y).sum(ctx.axis, keepdim=True)), None
+        hidden = torch.isnan(y.narrow(ctx.axis, 0, min(1, y.shape[ctx.axis])))  # a row is NaN as a whole
+        back = torch.ops.aten._softmax_backward_data(gradient, y, ctx.axis, y.dtype)
+        return back.masked_fill(hidden, 0.0), None
 
 
 @operator("Softmax", since=13)

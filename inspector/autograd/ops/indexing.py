@@ -26,6 +26,9 @@ def _positive(indices: Tensor, size: int) -> Tensor:
 @operator("Gather", since=13)
 def gather(x: Any, indices: Tensor, *, axis: int) -> Any:
     axis = axis % x.ndim
+    if not indices.ndim and indices.device.type == "cpu" and not torch.compiler.is_compiling():
+        place = int(indices)  # a view: index_select would scatter in the backward pass
+        return moved(lambda t: t.select(axis, place), x)
     flat = _positive(indices.reshape(-1), x.shape[axis])
     wanted = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
     return moved(lambda t: t.index_select(axis, flat).reshape(wanted), x)
