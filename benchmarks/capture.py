@@ -293,10 +293,12 @@ def table(net: str, batch: int, path: Path, rounds: int) -> None:
             str(batch),
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(f"{way:36} failed: {done.stderr.strip().splitlines()[-1:]}")
+        answers = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        if done.returncode or not answers:
+            said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            print(f"{way:36} failed: {said[-1]}")
             continue
-        found = json.loads(done.stdout.strip().splitlines()[-1])
+        found = json.loads(answers[-1])
         base = found["ms"] if way == "plain, extended" else base
         ratio = f"{found['ms'] / base:.2f}" if base else ""
         print(f"{way:36} {found['ms']:9.1f} {found['mb']:8.0f} {ratio:>11}")

@@ -113,7 +113,9 @@ def _rival(name: str, attribute: str, model: onnx.ModelProto) -> Way | str:
         return "not installed"
     try:
         net: Any = getattr(importlib.import_module(name), attribute)(model)
-    except (RuntimeError, NotImplementedError, KeyError, TypeError, ValueError) as error:
+    except ImportError as error:
+        return f"does not import: {str(error)[:60]}"
+    except (RuntimeError, NotImplementedError, KeyError, TypeError, ValueError, AttributeError) as error:
         return f"does not load it: {str(error)[:60]}"
     return lambda v: _first(net(v))
 
