@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ LARGEST = 200_000_000
 """Pixels; above this a file is more likely hostile than a photograph."""
 
 
-def read_picture(path: str | Path) -> npt.NDArray[np.uint8]:
+def read_picture(path: str | Path | BinaryIO) -> npt.NDArray[np.uint8]:
     """The picture as (h, w, 3) uint8 in RGB; the first frame of an animation.
 
     Raises:

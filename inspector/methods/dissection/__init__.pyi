@@ -1,0 +1,12 @@
+from .concepts import Labelled as Labelled
+from .concepts import labelled_folder as labelled_folder
+from .detecting import LayerDissection as LayerDissection
+from .detecting import dissect_layer as dissect_layer
+from .ranking import Ranking as Ranking
+from .receptive import receptive_window as receptive_window
+from .sources import Item as Item
+from .sources import stream_pictures as stream_pictures
+from .strongest import Hit as Hit
+from .strongest import TopImages as TopImages
+from .strongest import top_images as top_images
+from .synthetic import synthetic_concepts as synthetic_concepts

@@ -1,0 +1,86 @@
+"""What does a layer give for one picture after the other? Maps (units, h, w) from ONNX Runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from inspector.autograd.cutting import value_shapes
+from inspector.autograd.network import to_torch
+from inspector.errors import BadInput
+from inspector.execution import (
+    Prepared,
+    Preprocess,
+    complete_feeds,
+    on_host,
+    picture_input,
+    prepare,
+    preprocess_of,
+    select_values,
+)
+from inspector.execution.axes import axes_of_value, channel_axis
+from inspector.model import Model
+from inspector.model.model import Value
+
+__all__ = ["LayerMaps", "open_layers"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(eq=False)
+class LayerMaps:
+    """Maps of some layers, by key; the session is kept while pictures have one size."""
+
+    model: Model
+    entry: Value
+    recipe: Preprocess
+    keys: tuple[str, ...]
+    device: str
+    _ready: dict[tuple[int, ...], Prepared] = field(default_factory=dict)
+
+    def feeds(self, picture: npt.NDArray[np.uint8]) -> dict[str, Array]:
+        """The model's inputs for a picture."""
+        fed, _ = complete_feeds(self.model, {self.entry.key: self.recipe.apply(picture)})
+        return dict(fed)
+
+    def maps(self, picture: npt.NDArray[np.uint8]) -> dict[str, Array]:
+        """(units, h, w) of every layer; places are 1 × 1 where a layer has none."""
+        feeds = self.feeds(picture)
+        shape = feeds[self.entry.key].shape
+        if shape not in self._ready:
+            self._ready.clear()
+            self._ready[shape] = prepare(self.model, feeds, list(self.keys), device=self.device, mode="fused")
+        found, _ = self._ready[shape].runner.run(feeds)
+        return {key: self._first(key, np.asarray(on_host(found[key]))) for key in self.keys}
+
+    def shapes(self, picture: npt.NDArray[np.uint8]) -> dict[str, tuple[int, ...]]:
+        """Shapes of every value for a picture."""
+        net = to_torch(self.model)
+        with torch.no_grad():
+            return value_shapes(net, self.feeds(picture))
+
+    def _first(self, key: str, value: Array) -> Array:
+        if value.ndim < 2 or value.dtype.kind != "f":
+            raise BadInput(f"layer {key!r} is {value.dtype} of {value.shape}: no maps of units.")
+        axis = channel_axis(axes_of_value(self.model, key, value.shape), value.ndim)
+        rows = np.moveaxis(value, axis, 1)[0] if axis else value
+        rows = rows.reshape(len(rows), *(rows.shape[1:] or (1, 1)))
+        return rows.reshape(len(rows), 1, -1) if rows.ndim != 3 else rows
+
+
+def open_layers(
+    model: Model, layers: list[str], preprocess: str | Preprocess | None = None, device: str = "cpu"
+) -> LayerMaps:
+    """The layers by names, nodes, scopes or patterns (of several values the last).
+
+    Raises:
+        UnknownName: a layer that the model does not have.
+        BadInput: the model takes no picture.
+    """
+    entry = picture_input(model)
+    keys = tuple(dict.fromkeys(select_values(model, layer)[-1] for layer in layers))
+    return LayerMaps(model, entry, preprocess_of(model, preprocess, entry), keys, device)
