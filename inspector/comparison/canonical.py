@@ -6,11 +6,20 @@ from typing import TYPE_CHECKING
 
 from inspector.comparison.alignment import Atom, CanonicalGraph, Edge
 from inspector.comparison.draft import Draft, Step, draft_of
-from inspector.comparison.rules.activations import join_gated
+from inspector.comparison.layout import push_layout
+from inspector.comparison.rules.activations import join_gated, join_gelu, settle_clips
 from inspector.comparison.rules.affine import fold_affine, gather_rest, gather_weights
+from inspector.comparison.rules.attention import join_factors
 from inspector.comparison.rules.bare import draft_of_weights
+from inspector.comparison.rules.calls import describe_bodies, inline_functions
 from inspector.comparison.rules.constants import fold_constants
+from inspector.comparison.rules.duplicates import merge_duplicates
+from inspector.comparison.rules.fused import expand_fused
 from inspector.comparison.rules.names import settle_names
+from inspector.comparison.rules.norms import gather_norms, join_norms
+from inspector.comparison.rules.padding import merge_pads
+from inspector.comparison.rules.parts import settle_parts
+from inspector.comparison.rules.quantised import drop_quantisation
 from inspector.comparison.rules.transparent import drop_transparent
 
 if TYPE_CHECKING:
@@ -19,15 +28,30 @@ if TYPE_CHECKING:
 __all__ = ["canonical", "drafted"]
 
 RULES = (
+    inline_functions,
+    describe_bodies,
     fold_constants,
+    drop_quantisation,
+    expand_fused,
     drop_transparent,
     fold_constants,
+    merge_duplicates,
+    join_norms,
+    settle_clips,
+    join_gelu,
+    merge_pads,
+    settle_parts,
+    join_factors,
     gather_weights,
     fold_affine,
+    gather_norms,
     join_gated,
+    push_layout,
     settle_names,
+    merge_duplicates,
     gather_rest,
 )
+"""In this order: each rule sees what the ones before it left."""
 
 
 def drafted(model: Model) -> Draft:

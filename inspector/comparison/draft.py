@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,12 @@ import numpy as np
 from inspector.comparison.alignment import Part
 
 if TYPE_CHECKING:
-    from inspector.model.model import Model
+    import onnx
 
-__all__ = ["Array", "Draft", "Operand", "Step", "draft_of"]
+    from inspector.model.model import Model
+    from inspector.model.walk import Node
+
+__all__ = ["Array", "Draft", "Operand", "Step", "draft_of", "plain", "step_of"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -27,7 +31,10 @@ class Operand:
 
 @dataclass
 class Step:
-    """A canonical node in the making; `slots` holds its inputs by position, constants included."""
+    """A canonical node in the making; `slots` holds its inputs by position, constants included.
+
+    `proto` is the ONNX node it was, `read` the values that node read: their shapes tell its own layout.
+    """
 
     key: str
     op: str
@@ -39,6 +46,13 @@ class Step:
     value: str = ""
     weights: dict[str, Part] = field(default_factory=dict[str, Part])
     arrays: dict[str, Array] = field(default_factory=dict[str, Array])
+    proto: onnx.NodeProto | None = None
+    read: tuple[str, ...] = ()
+
+    def spawned(self, role: str, op: str, slots: list[Operand], **attributes: Any) -> Step:
+        """A further step for the same original node; it makes the value `<first output>/<role>`."""
+        made = f"{self.outputs[0]}/{role}"
+        return Step(f"{self.key}/{role}", op, slots, [made], attributes, list(self.origins), self.scope, made)
 
 
 @dataclass
@@ -75,6 +89,36 @@ class Draft:
             return None
         return self.constants.get(step.slots[position].value)
 
+    def scalar(self, step: Step, position: int) -> float | None:
+        """The only number of the constant in a slot, or None."""
+        array = self.constant(step, position)
+        return float(array.reshape(())) if array is not None and array.size == 1 else None
+
+    def beside(self, step: Step, value: str) -> tuple[float, bool] | None:
+        """The number that a step of two operands combines a value with, and whether the value comes first."""
+        if len(step.slots) != 2:
+            return None
+        for at in (0, 1):
+            number = self.scalar(step, 1 - at)
+            if number is not None and step.slots[at].value == value:
+                return number, at == 0
+        return None
+
+    def shape(self, value: str) -> tuple[int | str | None, ...] | None:
+        """The inferred shape of an original value, or None."""
+        known = self.model.values.get(value)
+        return known.shape if known else None
+
+    def absorb(self, step: Step, user: Step, consumers: dict[str, list[Step]]) -> None:
+        """Let a step make what its only user made; layout notes between the two move on to the readers."""
+        notes = next(slot.notes for slot in user.slots if slot.value == step.outputs[0])
+        for reader in consumers.get(user.outputs[0], []) if notes else []:
+            for slot in reader.slots:
+                if slot.value == user.outputs[0]:
+                    slot.notes = (*notes, *slot.notes)
+        step.origins += user.origins
+        step.outputs, step.value = user.outputs[:1], user.value
+
     def keep(self, gone: set[int], reason: str) -> None:
         """Remove the steps with these identities and count them under a reason."""
         self.steps = [step for step in self.steps if id(step) not in gone]
@@ -102,18 +146,26 @@ def draft_of(model: Model) -> Draft:
         if weight.dtype != "string":
             constants[key] = weight.array()
             parts[key] = Part(key)
-    steps = [
-        Step(
-            node.key,
-            node.op,
-            [Operand(value) for value in node.inputs],
-            list(node.outputs),
-            dict(node.attributes),
-            [node.key],
-            node.scope,
-            node.outputs[0] if node.outputs else "",
-        )
-        for node in model.nodes.values()
-        if not node.body and node.op != "Constant"
-    ]
+    steps = [step_of(node) for node in model.nodes.values() if not node.body and node.op != "Constant"]
     return Draft(model, steps, constants, parts, [output.name for output in model.outputs])
+
+
+def plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes with text as text."""
+    return {name: v.decode() if isinstance(v, bytes) else v for name, v in attributes.items()}
+
+
+def step_of(node: Node) -> Step:
+    """The step that stands for one node as it is."""
+    return Step(
+        node.key,
+        node.op,
+        [Operand(value) for value in node.inputs],
+        list(node.outputs),
+        plain(node.attributes),
+        [node.key],
+        node.scope,
+        node.outputs[0] if node.outputs else "",
+        proto=node.proto,
+        read=node.inputs,
+    )

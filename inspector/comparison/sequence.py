@@ -10,7 +10,7 @@ import numpy as np
 from inspector.comparison.alignment import Atom, CanonicalGraph
 from inspector.comparison.block_alignment import traced
 
-__all__ = ["COMMUTATIVE", "aligned_order", "family", "labels", "ordered"]
+__all__ = ["COMMUTATIVE", "aligned_order", "details", "family", "labels", "ordered"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Around = list[list[tuple[int, int]]]
@@ -69,7 +69,7 @@ def labels(graph: CanonicalGraph, order: list[str]) -> Array:
     atoms = [graph.atoms[key] for key in order]
     columns = [[_hash(family(x.op)) for x in atoms], [_hash(x.op) for x in atoms]]
     widths = _widths(graph, order)
-    columns.append([_hash((_details(graph, x), widths[x.key])) for x in atoms])
+    columns.append([_hash((details(graph, x), widths[x.key])) for x in atoms])
     for start in columns[:2]:
         columns += _contexts(start, above, below)
     return np.array(columns, np.uint64).T.reshape(len(order), len(columns))
@@ -103,7 +103,8 @@ def _widths(graph: CanonicalGraph, order: list[str]) -> dict[str, int]:
     return found
 
 
-def _details(graph: CanonicalGraph, atom: Atom) -> tuple[object, ...]:
+def details(graph: CanonicalGraph, atom: Atom) -> tuple[object, ...]:
+    """Operator, shape of the weight and attributes: what equal copies have in common."""
     weight = graph.arrays.get(atom.key, {}).get("weight")
     shape = () if weight is None else weight.shape
     return atom.op, shape, str(sorted(atom.attributes.items(), key=lambda item: item[0]))

@@ -18,9 +18,15 @@ def gather_weights(draft: Draft) -> None:
         if step.op in ("Conv", "ConvTranspose") and draft.constant(step, 1) is not None:
             _take(draft, step, {1: "weight", 2: "bias"})
         elif step.op in ("Gemm", "MatMul") and (array := draft.constant(step, 1)) is not None:
-            turned = step.op == "MatMul" or not step.attributes.get("transB", 0)
+            swapped = "last axes swapped" in step.slots[1].notes
+            turned = not swapped if step.op == "MatMul" else not step.attributes.get("transB", 0)
             if array.ndim == 2:
+                factors = [step.attributes.get(name, 1.0) for name in ("alpha", "beta")]
+                factors[0] *= step.attributes.get("factor", 1.0)
                 _take(draft, step, {1: "weight", 2: "bias"})
+                for role, factor in zip(("weight", "bias"), factors, strict=True):
+                    if factor != 1 and role in step.arrays:
+                        step.arrays[role] = step.arrays[role] * factor
                 if turned:
                     _turn(step)
                 step.op = "Dense"
@@ -56,6 +62,7 @@ def fold_affine(draft: Draft) -> None:
             if user is None or change is None:
                 break
             _apply(layer, user, *change)
+            draft.absorb(layer, user, consumers)
             gone.add(id(user))
     draft.keep(gone, "batch norms, scales and biases folded")
 
@@ -76,16 +83,19 @@ def _scale_shift(draft: Draft, layer: Step, user: Step) -> tuple[Array, Array] |
         return None
     array = np.asarray(draft.constant(user, at), np.float64)
     axis = -1 if layer.op == "Dense" else 1 - len(layer.arrays["weight"].shape)
-    if array.size == width and array.ndim >= -axis and array.shape[axis] == width:
+    straight = array.ndim >= -axis and array.shape[axis] == width
+    if array.size == width and (straight or (user.slots[1 - at].notes and width in array.shape)):
         vector = array.reshape(-1)
     elif array.size == 1:
         vector = np.full(width, array.reshape(()))
     else:
         return None
     one, zero = np.ones(width), np.zeros(width)
-    return {"Add": (one, vector), "Sub": (one, -vector), "Mul": (vector, zero), "Div": (1 / vector, zero)}[
-        user.op
-    ]
+    if user.op in ("Add", "Sub"):
+        return one, vector if user.op == "Add" else -vector
+    if user.op == "Div" and not np.all(vector):
+        return None
+    return (vector if user.op == "Mul" else 1 / vector), zero
 
 
 def _width(layer: Step) -> int:
@@ -102,8 +112,6 @@ def _apply(layer: Step, user: Step, scale: Array, shift: Array) -> None:
             layer.weights["weight"] = Part(part.key, (*part.notes, f"{user.op} folded"))
     bias = layer.arrays.get("bias", np.zeros(len(scale)))
     layer.arrays["bias"] = (bias * scale + shift).astype(weight.dtype)
-    layer.origins += user.origins
-    layer.outputs, layer.value = user.outputs, user.value
 
 
 def _scaled(layer: Step, scale: Array) -> Array:

@@ -40,7 +40,9 @@ def _known_shape(draft: Draft, step: Step) -> bool:
 
 
 def _evaluate(draft: Draft, step: Step) -> bool:
-    proto = draft.model.nodes[step.origins[0]].proto
+    proto = step.proto
+    if proto is None:
+        return False
     names = list(proto.input)
     feeds = {
         n: np.asarray(draft.constants[s.value]) for n, s in zip(names, step.slots, strict=False) if s.value

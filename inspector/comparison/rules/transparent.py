@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inspector.comparison.draft import Draft, Operand, Step
+from inspector.comparison.layout import reshaped, turned
 
 __all__ = ["drop_transparent"]
 
@@ -18,8 +19,8 @@ def drop_transparent(draft: Draft) -> None:
         if step.op not in _SILENT | _MOVING or not step.slots:
             continue
         source = step.slots[0].value
-        notes = (_note(step),) if step.op in _MOVING else ()
-        if source in draft.constants:
+        notes = _notes(draft, step) if step.op in _MOVING else ()
+        if source in draft.constants and step.op not in _SILENT:
             continue
         links[step.outputs[0]] = Operand(source, notes)
         gone.add(id(step))
@@ -27,8 +28,11 @@ def drop_transparent(draft: Draft) -> None:
     draft.forward(links)
 
 
-def _note(step: Step) -> str:
-    if step.op == "Transpose":
-        axes = step.attributes.get("perm")
-        return "axes " + ",".join(map(str, axes)) if axes else "axes reversed"
-    return step.op.lower()
+def _notes(draft: Draft, step: Step) -> tuple[str, ...]:
+    before = draft.shape(step.read[0]) if step.read else None
+    if step.op == "Expand":
+        return ("expand",)
+    if step.op != "Transpose":
+        return (reshaped(before, draft.shape(step.outputs[0])),)
+    axes = step.attributes.get("perm") or (range(len(before))[::-1] if before is not None else None)
+    return (turned(axes, before) if axes is not None else "axes reversed",)
