@@ -263,6 +263,56 @@ def test_the_dearest_branch_of_an_if_counts() -> None:
     assert any("branch" in note for note in found.notes)
 
 
+def test_the_branch_that_a_known_condition_takes_gives_the_shape() -> None:
+    """If(rank of x == 2): y is x, else its flat form; inside another If, whose condition is an input."""
+
+    def chosen(name: str, inside: list[onnx.NodeProto], output: str) -> onnx.GraphProto:
+        return helper.make_graph(
+            inside, name, [], [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)]
+        )
+
+    def node(operator: str, inputs: list[str], output: str, **attributes: object) -> onnx.NodeProto:
+        return helper.make_node(operator, inputs, [output], output, **attributes)
+
+    def outer(name: str) -> onnx.GraphProto:
+        same = chosen(f"{name}.same", [node("Relu", ["x"], f"{name}.kept")], f"{name}.kept")
+        flat = chosen(f"{name}.flat", [node("Flatten", ["x"], f"{name}.row", axis=0)], f"{name}.row")
+        nodes = [
+            node("Shape", ["x"], f"{name}.shape"),
+            node("Size", [f"{name}.shape"], f"{name}.rank"),
+            node("Equal", [f"{name}.rank", "two"], f"{name}.is2"),
+            node("If", [f"{name}.is2"], f"{name}.y", then_branch=same, else_branch=flat),
+            node("MatMul", [f"{name}.y", "w"], f"{name}.z"),
+        ]
+        return chosen(name, nodes, f"{name}.z")
+
+    graph = helper.make_graph(
+        [node("If", ["c"], "z", then_branch=outer("a"), else_branch=outer("b"))],
+        "g",
+        [
+            helper.make_tensor_value_info("c", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4]),
+        ],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, None)],
+        [
+            numpy_helper.from_array(np.asarray(2), "two"),
+            numpy_helper.from_array(np.zeros((4, 5), "float32"), "w"),
+        ],
+    )
+    model = inspector.open_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    assert cost(model, {"n": 3}).macs == 3 * 4 * 5
+
+
+def test_silero_is_counted_through_its_nested_branches(shared_models: Path) -> None:
+    """The sum over its four convolutions, the spectrum's, the LSTM cell and the last 1×1 convolution."""
+    model = inspector.open_model(shared_models / "silero_vad/silero_vad_16k_op15.onnx")
+    found = cost(model, {"input": [1, 512], "state": [2, 1, 128]})
+    counted = {key: node.macs for key, node in found.nodes.items() if node.macs and node.times}
+    cell = 4 * 128 * (128 + 128)
+    assert cell in counted.values()
+    assert found.macs == sum(counted.values()) > 4 * cell
+
+
 def test_the_table_adds_up() -> None:
     rows = cost_table(inspector.open_model(transformer(12)), depth=1)
     found = cost(inspector.open_model(transformer(12)))

@@ -78,8 +78,33 @@ def _fold(
                 node.output[position] = f"{name} (evaluated {number})"
     found = len(graph.initializer) - before
     for node in graph.node:
-        for _, body in bodies(node):
+        for name, body in bodies(node):
             found += _fold(body, known, shapes, opsets)
+            taken = node.op_type == "If" and node.input[0] in known and _runs(name, known[node.input[0]])
+            found += _adopt(graph, node, body) if taken else 0
+    return found
+
+
+def _runs(branch: str, condition: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> bool:
+    return (branch == "then_branch") == bool(condition.reshape(-1)[0])
+
+
+def _adopt(graph: onnx.GraphProto, node: onnx.NodeProto, branch: onnx.GraphProto) -> int:
+    """Give the outputs of an `If` the types, or the values, of the branch that is known to run."""
+    found, shapes, stored = 0, _shapes(graph), _stored(branch)
+    types = {info.name: info.type for info in (*branch.value_info, *branch.input, *branch.output)}
+    open_ones = {info.name: info for info in (*graph.value_info, *graph.output)}
+    for position, (name, inner) in enumerate(zip(node.output, branch.output, strict=False)):
+        if not name or name.endswith(")"):
+            continue
+        if inner.name in stored:
+            graph.initializer.append(numpy_helper.from_array(stored[inner.name], name))
+            node.output[position] = f"{name} (evaluated {node.name})"
+            found += 1
+        elif name not in shapes and inner.name in _shapes(branch) and inner.name in types:
+            info = open_ones[name] if name in open_ones else graph.value_info.add(name=name)
+            info.type.CopyFrom(types[inner.name])
+            found += 1
     return found
 
 
