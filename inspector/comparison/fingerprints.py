@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from inspector.comparison.alignment import CanonicalGraph
+from inspector.comparison.sequence import ordered
 
 __all__ = ["anchors"]
 
@@ -40,8 +41,8 @@ def anchors(a: CanonicalGraph, b: CanonicalGraph) -> dict[str, str]:
 def _classes(graph: CanonicalGraph) -> dict[Shape, dict[str, Array]]:
     """Weights by what their shapes have in common in every layout."""
     found: dict[Shape, dict[str, Array]] = {}
-    for key, arrays in graph.arrays.items():
-        weight = arrays.get("weight")
+    for key in ordered(graph):
+        weight = graph.arrays.get(key, {}).get("weight")
         if weight is not None and weight.size >= _LEAST and np.ptp(weight) > 0:
             shape = tuple(sorted(size for size in weight.shape if size > 1))
             found.setdefault(shape, {})[key] = weight
@@ -49,21 +50,26 @@ def _classes(graph: CanonicalGraph) -> dict[Shape, dict[str, Array]]:
 
 
 def _matched(left: dict[str, Array], right: dict[str, Array]) -> dict[str, str]:
-    sums = sorted((_sums(weight), key) for key, weight in right.items())
-    places = [first for (first, _), _ in sums]
-    found: dict[str, str] = {}
-    free = dict(right)
+    """Partners in one class; weights that occur several times pair in order if they do so on both sides."""
+    sums = sorted(((*_sums(weight), n) for n, weight in enumerate(right.values())))
+    places = [entry[0] for entry in sums]
+    names = list(right)
+    equal: dict[tuple[int, ...], list[str]] = {}
     for key, weight in left.items():
         first, second = _sums(weight)
-        start = bisect_left(places, first * (1 - _NEAR))
-        for (other, square), name in sums[start:]:
-            if other > first * (1 + _NEAR):
-                break
-            if name in free and abs(square - second) <= _NEAR * second and _same_values(weight, free[name]):
-                found[key] = name
-                del free[name]
-                break
-    rest = {key: weight for key, weight in left.items() if key not in found}
+        near = sums[bisect_left(places, first * (1 - _NEAR)) : bisect_right(places, first * (1 + _NEAR))]
+        fit = [n for _, square, n in near if abs(square - second) <= _NEAR * second]
+        same = tuple(sorted(n for n in fit if _same_values(weight, right[names[n]])))
+        if same:
+            equal.setdefault(same, []).append(key)
+    found: dict[str, str] = {}
+    for places_b, keys in equal.items():
+        if len(keys) == len(places_b):
+            found |= {key: names[n] for key, n in zip(keys, places_b, strict=True)}
+    used = {*(names[n] for group in equal for n in group)}
+    free = {name: weight for name, weight in right.items() if name not in used}
+    told = {key for keys in equal.values() for key in keys}
+    rest = {key: weight for key, weight in left.items() if key not in told}
     if rest and free and max(len(rest), len(free)) <= _CLASS:
         found |= _assigned(rest, free)
     return found
