@@ -23,6 +23,7 @@ from rich.progress import (
 )
 
 from inspector import model as models
+from inspector import server
 from inspector.actions.parameters import parse_shapes
 from inspector.actions.registry import Action, Parameter, actions, find_action
 from inspector.errors import InspectorError
@@ -36,14 +37,20 @@ _QUIET_SECONDS = 1.0
 
 _OPENING = "Opening the file"
 
+_OPEN = "Show everything about one or two models in a page of the browser."
+
 
 class _Commands(typer.core.TyperGroup):
     """Subcommands that are built only when asked for, so that `--help` imports no lens."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return sorted(actions())
+        return sorted([*actions(), "open"])
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name == "open":
+            return typer.core.TyperCommand(
+                "open", help=_OPEN, short_help=_OPEN, rich_help_panel="Look inside"
+            )
         found = actions().get(cmd_name)
         if found is None:
             return None
@@ -54,7 +61,8 @@ class _Commands(typer.core.TyperGroup):
         return stub
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        return args[0], _command(find_action(args[0])), args[1:]
+        command = _open_command() if args[0] == "open" else _command(find_action(args[0]))
+        return args[0], command, args[1:]
 
 
 def main() -> None:
@@ -143,6 +151,50 @@ def _command(found: Action) -> Any:
     text = found.description.split("\nArgs:", 1)[0].split("\nRaises:", 1)[0].split("\nReturns:", 1)[0].strip()
     app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
     app.command(name=found.name, help=f"{escape(text)}\n\n{escape(examples)}".strip())(run)
+    return typer.main.get_command(app)
+
+
+def _open_command() -> Any:
+    """`open` starts the server, which lies above the actions and so is none of them."""
+
+    def run(**given: Any) -> None:
+        options = {
+            "trust": given["trust"],
+            "factory": given["factory"],
+            "input_shape": parse_shapes(given["input_shape"]),
+        }
+        sources = [given[name] for name in ("model", "model_b") if given[name] is not None]
+        console = Console(soft_wrap=True)
+        server.open_page(
+            sources,
+            input=given["input"],
+            port=given["port"],
+            browser=given["browser"],
+            options=options,
+            tell=lambda text: console.print(text, highlight=False, markup=False),
+        )
+
+    empty, keyword = None, inspect.Parameter.KEYWORD_ONLY
+    help_a, help_b = "The model file; without one the page waits for a dropped file.", "A second model."
+    arguments = [
+        inspect.Parameter(name, keyword, default=empty, annotation=Annotated[str | None, mark])
+        for name, mark in (
+            ("model", typer.Argument(help=help_a, metavar="MODEL", show_default=False)),
+            ("model_b", typer.Argument(help=help_b, metavar="MODEL_B", show_default=False)),
+        )
+    ]
+    parameters = [
+        *arguments,
+        _option("input", str | None, None, ("--input",), "A picture, .npy, .npz or .wav to run."),
+        _option("port", int, 0, ("--port",), "Port on this machine; 0 takes a free one."),
+        _option("browser", bool, True, ("--browser",), "Open the browser."),
+        _option("debug", bool, False, ("--debug",), "Show tracebacks of internal errors."),
+        *_opening_parameters(),
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportFunctionMemberAccess]  # read by typer
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    app = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_enable=False)
+    app.command(name="open", help=f"{_OPEN}\n\nExample: inspector open net.onnx --input cat.png")(run)
     return typer.main.get_command(app)
 
 

@@ -6,7 +6,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -41,12 +41,11 @@ class Address:
         return f"{self.origin}/#token={self.token}"
 
 
-def serve(workplace: Workplace, port: int, told: object = None) -> None:
+def serve(workplace: Workplace, port: int, told: Callable[[Address], None]) -> None:
     """Answer until interrupted; `told` is called with the address once the port is bound."""
     with _bound(port) as bound:
         address = Address(bound.getsockname()[1], secrets.token_urlsafe(32))
-        if callable(told):
-            told(address)
+        told(address)
         _server(workplace, address, MAX_UPLOAD).run([bound])
 
 

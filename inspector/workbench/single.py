@@ -36,7 +36,8 @@ def single_page(record: dict[str, Any]) -> str:
         f'<meta name="viewport" content="width=device-width"><meta name="referrer" content="no-referrer">'
         f"<title>{title}</title><style>{style}</style></head><body>"
         f'<div id="page"></div><script type="application/octet-stream" id="data">'
-        f"{base64.b64encode(packed).decode('ascii')}</script><script>{script}</script></body></html>\n"
+        f"{base64.b64encode(packed).decode('ascii')}</script>"
+        f'<script type="module">{script}</script></body></html>\n'
     )
 
 

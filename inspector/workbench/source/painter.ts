@@ -1,0 +1,269 @@
+// How is a placed graph painted? Only what is in view, with as much detail as the zoom can show.
+import { cut, plain, type Graph } from "./graph";
+import { HEAD, PORTAL, type Placed } from "./layout";
+import { css, sequential, type Theme } from "./theme";
+
+export interface Eye { x: number; y: number; k: number }
+export interface Marks { selected: number; hover: number; found: Set<number>; near: Set<number> }
+export type Overlay = "family" | "parameters" | "macs";
+const BAND = 600, FONT = "system-ui, sans-serif";
+
+export class Painter {
+  private readonly boxes = new Map<number, number[]>();
+  private readonly edges = new Map<number, number[]>();
+  private readonly long: number[] = [];
+  private readonly bounds: Float32Array;
+  private readonly open: number[] = [];
+  readonly place = new Map<number, number>();
+  private top = 1;
+  drawn = 0;
+
+  constructor(readonly graph: Graph, readonly placed: Placed) {
+    placed.id.forEach((id, i) => {
+      this.place.set(id, i);
+      if (placed.open[i]) { this.open.push(i); return; }
+      this.bucket(this.boxes, i, placed.y[i]!, placed.y[i]! + placed.h[i]!);
+    });
+    this.bounds = new Float32Array(placed.from.length * 4);
+    for (let e = 0; e < placed.from.length; e++) this.bound(e);
+  }
+
+  private bound(e: number): void {
+    const { starts, points } = this.placed, b = this.bounds;
+    let [x0, x1, y0, y1] = [Infinity, -Infinity, Infinity, -Infinity];
+    for (let p = starts[e]!; p < starts[e + 1]!; p++) {
+      const x = points[2 * p]!, y = points[2 * p + 1]!;
+      x0 = Math.min(x0, x); x1 = Math.max(x1, x); y0 = Math.min(y0, y); y1 = Math.max(y1, y);
+    }
+    b.set([x0, x1, y0, y1], e * 4);
+    if (y1 - y0 > 4 * BAND) this.long.push(e); else this.bucket(this.edges, e, y0, y1);
+  }
+
+  private bucket(into: Map<number, number[]>, what: number, y0: number, y1: number): void {
+    for (let band = Math.floor(y0 / BAND); band <= Math.floor(y1 / BAND); band++) {
+      const list = into.get(band);
+      if (list) list.push(what); else into.set(band, [what]);
+    }
+  }
+
+  private seen(from: Map<number, number[]>, y0: number, y1: number): Iterable<number> {
+    const a = Math.floor(y0 / BAND), b = Math.floor(y1 / BAND);
+    if (a === b) return from.get(a) ?? [];
+    const found = new Set<number>();
+    for (let band = a; band <= b; band++) for (const i of from.get(band) ?? []) found.add(i);
+    return found;
+  }
+
+  hit(x: number, y: number): number {
+    const { placed } = this;
+    const inside = (i: number, h: number) => x >= placed.x[i]! && x <= placed.x[i]! + placed.w[i]! && y >= placed.y[i]! && y <= placed.y[i]! + h;
+    for (const i of this.seen(this.boxes, y, y)) if (inside(i, placed.h[i]!)) return placed.id[i]!;
+    for (let n = this.open.length - 1; n >= 0; n--) if (inside(this.open[n]!, HEAD)) return placed.id[this.open[n]!]!;
+    return -1;
+  }
+
+  /** What an overlay says about a box, or -1. */
+  amount(id: number, overlay: Overlay): number {
+    const { items, parameters, macs } = this.graph;
+    if (id >= items.length) return (overlay === "parameters" ? parameters : macs)[id - items.length]!;
+    const node = items[id]!.node;
+    return node ? (overlay === "parameters" ? node.parameters : node.macs ?? 0) : -1;
+  }
+
+  most(overlay: Overlay): number {
+    let most = 1;
+    if (overlay !== "family") this.placed.id.forEach((id, i) => { if (!this.placed.open[i]) most = Math.max(most, this.amount(id, overlay)); });
+    return most;
+  }
+
+  paint(c: CanvasRenderingContext2D, w: number, h: number, dpr: number, eye: Eye, theme: Theme, marks: Marks, overlay: Overlay): void {
+    c.setTransform(dpr, 0, 0, dpr, 0, 0);
+    c.fillStyle = theme.page;
+    c.fillRect(0, 0, w, h);
+    c.setTransform(dpr * eye.k, 0, 0, dpr * eye.k, -eye.x * eye.k * dpr, -eye.y * eye.k * dpr);
+    const view = { x0: eye.x, x1: eye.x + w / eye.k, y0: eye.y, y1: eye.y + h / eye.k };
+    this.top = overlay === "family" ? 1 : Math.log1p(this.most(overlay));
+    this.frames(c, view, eye.k, theme);
+    if (eye.k > 0.03) this.lines(c, view, eye.k, theme, marks);
+    this.drawn = 0;
+    for (const i of this.seen(this.boxes, view.y0, view.y1)) {
+      if (this.placed.x[i]! > view.x1 || this.placed.x[i]! + this.placed.w[i]! < view.x0) continue;
+      this.drawn++;
+      this.box(c, i, eye.k, theme, marks, overlay);
+    }
+    this.heads(c, view, eye.k, theme, marks);
+  }
+
+  private frames(c: CanvasRenderingContext2D, view: { x0: number; x1: number; y0: number; y1: number }, k: number, theme: Theme): void {
+    const { placed, graph } = this;
+    c.lineWidth = Math.max(1, 0.7 / k); c.strokeStyle = theme.rim;
+    for (const i of this.open) {
+      if (placed.y[i]! > view.y1 || placed.y[i]! + placed.h[i]! < view.y0) continue;
+      const depth = graph.depth[placed.id[i]! - graph.items.length]!;
+      c.fillStyle = theme.tints[Math.min(4, depth)]!;
+      round(c, placed.x[i]!, placed.y[i]!, placed.w[i]!, placed.h[i]!, 8); c.fill(); c.stroke();
+    }
+  }
+
+  private heads(c: CanvasRenderingContext2D, view: { x0: number; x1: number; y0: number; y1: number }, k: number, theme: Theme, marks: Marks): void {
+    if (k < 0.25) return;
+    const { placed, graph } = this;
+    for (const i of this.open) {
+      const id = placed.id[i]!, low = placed.y[i]! + placed.h[i]!;
+      if (placed.y[i]! > view.y1 || low < view.y0) continue;
+      const y = Math.min(Math.max(placed.y[i]!, view.y0), low - HEAD);
+      c.fillStyle = theme.tints[Math.min(4, graph.depth[id - graph.items.length]!)]!;
+      c.fillRect(placed.x[i]! + 1, y + 1, placed.w[i]! - 2, HEAD - 2);
+      if (id === marks.selected) { c.strokeStyle = theme.ring; c.lineWidth = 2.5; round(c, placed.x[i]!, placed.y[i]!, placed.w[i]!, placed.h[i]!, 8); c.stroke(); }
+      c.fillStyle = theme.text; c.font = `600 12px ${FONT}`; c.textAlign = "left"; c.textBaseline = "middle";
+      c.fillText("− " + blockTitle(graph, id - graph.items.length), placed.x[i]! + 8, y + HEAD / 2);
+    }
+  }
+
+  private lines(c: CanvasRenderingContext2D, view: { x0: number; x1: number; y0: number; y1: number }, k: number, theme: Theme, marks: Marks): void {
+    const { placed } = this, b = this.bounds, strong: number[] = [];
+    const labels: number[] = [];
+    c.strokeStyle = theme.edge; c.fillStyle = theme.edge;
+    c.lineWidth = Math.max(1.25, 0.7 / k);
+    c.globalAlpha = marks.selected >= 0 ? 0.45 : 1;
+    c.beginPath();
+    const arrows = new Path2D();
+    const one = (e: number) => {
+      if (b[4 * e]! > view.x1 || b[4 * e + 1]! < view.x0 || b[4 * e + 2]! > view.y1 || b[4 * e + 3]! < view.y0) return;
+      const ends = [placed.id[placed.from[e]!]!, placed.id[placed.to[e]!]!];
+      if (ends.includes(marks.selected) || ends.includes(marks.hover)) { strong.push(e); return; }
+      if (placed.kind[e] === PORTAL) { if (k > 0.12) this.stub(c, e); return; }
+      this.trace(c, e, k);
+      if (k > 0.5) this.arrow(arrows, e);
+      if (k > 0.6) labels.push(e);
+    };
+    for (const e of this.seen(this.edges, view.y0, view.y1)) one(e);
+    for (const e of this.long) one(e);
+    c.stroke(); c.fill(arrows);
+    c.globalAlpha = 1;
+    for (const e of strong) {
+      const incoming = placed.id[placed.to[e]!] === marks.selected;
+      c.strokeStyle = theme.ring; c.fillStyle = theme.ring; c.lineWidth = Math.max(2, 1 / k);
+      c.setLineDash(incoming ? [] : [6, 4]);
+      c.beginPath(); this.trace(c, e, k); c.stroke(); c.setLineDash([]);
+      const head = new Path2D(); this.arrow(head, e); c.fill(head);
+      if (k > 0.6) labels.push(e);
+    }
+    if (labels.length) this.shapes(c, labels, theme);
+  }
+
+  private shapes(c: CanvasRenderingContext2D, labels: number[], theme: Theme): void {
+    const { placed, graph } = this;
+    c.font = `10px ${FONT}`; c.textAlign = "left"; c.textBaseline = "middle"; c.fillStyle = theme.faint;
+    for (const e of labels) {
+      const first = placed.first[e]!, from = graph.source[first]!;
+      const shape = graph.doc.values[graph.value[first]!]![2];
+      const before = graph.into[from]![0];
+      if (before !== undefined && graph.doc.values[graph.value[before]!]![2] === shape) continue;
+      const p = placed.starts[e + 1]! - 1, q = placed.starts[e]!;
+      if (Math.abs(placed.points[2 * p]! - placed.points[2 * q]!) > 120) continue;
+      const below = placed.points[2 * q + 1]! + 13;
+      c.fillText(cut(shape, 28), (placed.points[2 * q]! * 3 + placed.points[2 * p]!) / 4 + 5, below);
+    }
+  }
+
+  private stub(c: CanvasRenderingContext2D, e: number): void {
+    const { starts, points } = this.placed, a = starts[e]!, z = starts[e + 1]! - 1;
+    c.moveTo(points[2 * a]!, points[2 * a + 1]!); c.lineTo(points[2 * a]! + 7, points[2 * a + 1]! + 9);
+    c.moveTo(points[2 * z]! - 7, points[2 * z + 1]! - 9); c.lineTo(points[2 * z]!, points[2 * z + 1]!);
+  }
+
+  private trace(c: CanvasRenderingContext2D, e: number, k: number): void {
+    const { starts, points } = this.placed;
+    let p = starts[e]!;
+    c.moveTo(points[2 * p]!, points[2 * p + 1]!);
+    for (p++; p < starts[e + 1]!; p++) {
+      const x0 = points[2 * p - 2]!, y0 = points[2 * p - 1]!, x1 = points[2 * p]!, y1 = points[2 * p + 1]!;
+      const bend = (y1 - y0) / 2;
+      if (k < 0.12 || x0 === x1) c.lineTo(x1, y1); else c.bezierCurveTo(x0, y0 + bend, x1, y1 - bend, x1, y1);
+    }
+  }
+
+  private arrow(path: Path2D, e: number): void {
+    const { starts, points } = this.placed, z = starts[e + 1]! - 1, x = points[2 * z]!, y = points[2 * z + 1]!;
+    path.moveTo(x, y); path.lineTo(x - 3.5, y - 7); path.lineTo(x + 3.5, y - 7); path.closePath();
+  }
+
+  private box(c: CanvasRenderingContext2D, i: number, k: number, theme: Theme, marks: Marks, overlay: Overlay): void {
+    const { placed, graph } = this, id = placed.id[i]!, isBlock = id >= graph.items.length;
+    const x = placed.x[i]!, y = placed.y[i]!, w = placed.w[i]!, h = placed.h[i]!;
+    const faded = marks.selected >= 0 && id !== marks.selected && !marks.near.has(id) && !marks.found.has(id);
+    c.globalAlpha = faded ? 0.55 : 1;
+    const look = this.look(id, theme, overlay);
+    c.fillStyle = look.fill; c.strokeStyle = look.border; c.lineWidth = isBlock ? 1.25 : 1;
+    if (k < 0.12) { c.fillRect(x, y, w, h); c.globalAlpha = 1; return; }
+    const repeat = isBlock ? graph.doc.blocks[id - graph.items.length]![4] : 1;
+    if (repeat > 1) { round(c, x + 3, y + 3, w, h, 8); c.fill(); c.stroke(); }
+    round(c, x, y, w, h, isBlock ? 8 : 5);
+    c.fill(); c.stroke();
+    if (isBlock && k > 0.25) this.mix(c, id - graph.items.length, x + 8, y + h - 4, w - 16);
+    if (marks.found.has(id) || id === marks.selected || id === marks.hover) this.ring(c, i, theme, id === marks.selected, marks.found.has(id));
+    if (k >= 0.3) {
+      c.fillStyle = look.text; c.textBaseline = "middle"; c.textAlign = "center";
+      c.font = `${isBlock ? "600 " : ""}12px ${FONT}`;
+      c.fillText(isBlock ? "+ " + blockTitle(graph, id - graph.items.length) : graph.items[id]!.label, x + w / 2, y + h / 2 - (isBlock ? 1 : 0));
+    }
+    c.globalAlpha = 1;
+  }
+
+  private ring(c: CanvasRenderingContext2D, i: number, theme: Theme, selected: boolean, found: boolean): void {
+    const { x, y, w, h } = this.placed;
+    c.strokeStyle = theme.page; c.lineWidth = 3; round(c, x[i]! - 2, y[i]! - 2, w[i]! + 4, h[i]! + 4, 8); c.stroke();
+    c.strokeStyle = found && !selected ? "#d9480f" : theme.ring; c.lineWidth = selected ? 3 : 2;
+    round(c, x[i]! - 4, y[i]! - 4, w[i]! + 8, h[i]! + 8, 9); c.stroke();
+  }
+
+  look(id: number, theme: Theme, overlay: Overlay): { fill: string; text: string; border: string } {
+    const { graph } = this;
+    if (overlay !== "family") {
+      const amount = this.amount(id, overlay);
+      if (amount >= 0) {
+        const t = Math.log1p(amount) / this.top, fill = sequential(t);
+        return { fill: css(fill), text: t > 0.55 ? "#16202c" : "#ffffff", border: theme.rim };
+      }
+    }
+    if (id >= graph.items.length) return { fill: theme.block, text: theme.text, border: theme.rim };
+    const family = graph.doc.families[graph.items[id]!.family];
+    return family ?? { fill: theme.ends, text: theme.text, border: theme.text };
+  }
+
+  private readonly mixes = new Map<number, [string, number][]>();
+  private mix(c: CanvasRenderingContext2D, block: number, x: number, y: number, w: number): void {
+    let parts = this.mixes.get(block);
+    if (!parts) this.mixes.set(block, parts = familyMix(this.graph, block));
+    for (const [family, share] of parts) {
+      c.fillStyle = this.graph.doc.families[family]!.fill;
+      c.fillRect(x, y, share * w, 3);
+      x += share * w;
+    }
+  }
+}
+
+export function blockTitle(graph: Graph, block: number): string {
+  const [, label, , , repeat] = graph.doc.blocks[block]!;
+  const count = graph.count[block]!;
+  return `${cut(plain(label || "block"), 36)}${repeat > 1 ? ` ×${repeat}` : ""}  ${count} ops${graph.parameters[block]! > 0 ? ", " + short(graph.parameters[block]!) : ""}`;
+}
+
+export function short(n: number): string {
+  for (const [unit, size] of [["T", 1e12], ["G", 1e9], ["M", 1e6], ["k", 1e3]] as const) if (n >= size) return (n / size).toPrecision(3) + " " + unit;
+  return String(n);
+}
+
+function familyMix(graph: Graph, block: number): [string, number][] {
+  const counts = new Map<string, number>(), stack = [block];
+  for (let b = stack.pop(); b !== undefined; b = stack.pop()) {
+    for (const i of graph.own[b]!) counts.set(graph.items[i]!.family, (counts.get(graph.items[i]!.family) ?? 0) + 1);
+    stack.push(...graph.children[b]!);
+  }
+  return Object.keys(graph.doc.families).filter((f) => counts.has(f)).map((f) => [f, counts.get(f)! / graph.count[block]!]);
+}
+
+function round(c: CanvasRenderingContext2D, x: number, y: number, w: number, h: number, r: number): void {
+  c.beginPath(); c.roundRect(x, y, w, h, r);
+}

@@ -1,0 +1,106 @@
+// Where do the data come from? From the server with a token, or from the page's own file.
+import type { JobState, ModelDocument, Schema, Summary, Tensor } from "./types";
+
+export interface Picture { title: string; caption: string; address: string }
+export interface Embedded { model: ModelDocument; weights: Record<string, Summary>; values: Record<string, Summary>; pictures: Picture[]; prediction: any; notes: string[] }
+export class Told extends Error {}
+export interface Ref { kind: "models" | "runs"; id: string; key: string }
+
+export interface Source {
+  live: boolean;
+  summary(ref: Ref): Promise<Summary>;
+  data(ref: Ref, index: string): Promise<Tensor>;
+}
+
+const ARRAYS: Record<string, any> = { float32: Float32Array, float64: Float64Array, int8: Int8Array, int16: Int16Array, int32: Int32Array,
+  uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, int64: BigInt64Array, uint64: BigUint64Array };
+
+export class Live implements Source {
+  live = true;
+  private readonly token: string;
+  constructor() {
+    const found = new URLSearchParams(location.hash.slice(1)).get("token");
+    if (found) {
+      sessionStorage.setItem("token", found);
+      history.replaceState(null, "", location.pathname);
+    }
+    this.token = sessionStorage.getItem("token") ?? "";
+  }
+
+  async ask(path: string, init: RequestInit = {}): Promise<Response> {
+    let answer: Response;
+    try {
+      answer = await fetch("/api/" + path, { ...init, headers: { ...init.headers, authorization: "Bearer " + this.token } });
+    } catch {
+      throw new Told("The server does not answer. Start it again with `inspector open`, then open the address it shows.");
+    }
+    if (!answer.ok) throw new Told((await answer.json().catch(() => ({ error: answer.statusText }))).error);
+    return answer;
+  }
+
+  async json<T>(path: string, body?: unknown): Promise<T> {
+    return (await this.ask(path, body === undefined ? {} : { method: "POST", body: JSON.stringify(body) })).json();
+  }
+
+  private address({ kind, id, key }: Ref, what: string, index = ""): string {
+    return `tensors/${kind}/${id}/${what}?key=${encodeURIComponent(key)}&index=${encodeURIComponent(index)}`;
+  }
+
+  summary(ref: Ref): Promise<Summary> { return this.json(this.address(ref, "summary")); }
+
+  async data(ref: Ref, index: string): Promise<Tensor> {
+    const answer = await this.ask(this.address(ref, "data", index));
+    const raw = new ARRAYS[answer.headers.get("x-dtype")!](await answer.arrayBuffer());
+    const shape = answer.headers.get("x-shape")!;
+    return { data: typeof raw[0] === "bigint" ? Float64Array.from(raw, Number) : raw, shape: shape ? shape.split(",").map(Number) : [], stored: answer.headers.get("x-stored")! };
+  }
+
+  async blob(path: string): Promise<Blob> { return (await this.ask(path)).blob(); }
+  npy(ref: Ref): Promise<Blob> { return this.blob(this.address(ref, "npy")); }
+  schemas(): Promise<Record<string, Schema>> { return this.json("actions"); }
+
+  async upload(file: File): Promise<string> {
+    const answer = await this.ask("files?name=" + encodeURIComponent(file.name), { method: "POST", body: file });
+    return (await answer.json()).file;
+  }
+
+  /** Start a job, tell its steps, and give its last state. */
+  async work(path: string, body: unknown, told: (state: JobState) => void): Promise<JobState> {
+    const job = await this.json<JobState>(path, body);
+    told(job);
+    const reader = (await this.ask(`jobs/${job.job}/events`)).body!.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      const parts = (rest + value).split("\n\n");
+      rest = parts.pop()!;
+      for (const part of parts) told(JSON.parse(part.replace(/^data: /, "")));
+    }
+    const last = await this.json<JobState>(`jobs/${job.job}`);
+    told(last);
+    if (last.state !== "done") throw new Told(last.state === "cancelled" ? "Stopped." : last.error);
+    return last;
+  }
+
+  stop(job: string): Promise<Response> { return this.ask(`jobs/${job}`, { method: "DELETE" }); }
+}
+
+export class Fixed implements Source {
+  live = false;
+  constructor(readonly held: Embedded) {}
+  async summary(ref: Ref): Promise<Summary> {
+    const found = (ref.kind === "models" ? this.held.weights : this.held.values)[ref.key];
+    if (!found) throw new Told("This report does not hold this tensor; `inspector open` shows it.");
+    return found;
+  }
+  async data(): Promise<Tensor> { throw new Told("This report holds statistics only; `inspector open` shows the numbers."); }
+}
+
+export async function embedded(): Promise<Embedded | null> {
+  const found = document.getElementById("data");
+  if (!found?.textContent) return null;
+  const bytes = Uint8Array.from(atob(found.textContent), (c) => c.charCodeAt(0));
+  const plain = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return JSON.parse(await new Response(plain).text());
+}

@@ -1,0 +1,177 @@
+// The drawing: pans, zooms, opens blocks, and says what is selected.
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Graph } from "./graph";
+import type { Placed, Problem } from "./layout";
+import { blockTitle, Painter, short, type Eye, type Overlay } from "./painter";
+import { toSvg } from "./svg";
+import { css, readTheme, sequential } from "./theme";
+import { Strip } from "./strip";
+
+declare const WORKER: string;
+interface Props { graph: Graph; open: Set<number>; selected: number; found: Set<number>; overlay: Overlay; dark: boolean; reveal: number; onSelect(id: number): void; onToggle(block: number): void }
+
+function problemOf(graph: Graph): Problem {
+  const c = document.createElement("canvas").getContext("2d")!, widths = new Map<string, number>();
+  const measure = (text: string, font: string) => {
+    let w = widths.get(font + text);
+    if (w === undefined) { c.font = font; widths.set(font + text, w = Math.ceil(c.measureText(text).width)); }
+    return w;
+  };
+  return { parent: Int32Array.from(graph.doc.blocks, (row) => row[3]), block: Int32Array.from(graph.items, (item) => item.block),
+    width: Float32Array.from(graph.items, (item) => Math.max(56, measure(item.label, "12px system-ui, sans-serif") + 18)),
+    blockWidth: Float32Array.from(graph.doc.blocks, (_, b) => Math.max(96, measure("+ " + blockTitle(graph, b), "600 12px system-ui, sans-serif") + 24)),
+    source: graph.source, target: graph.target };
+}
+
+function near(graph: Graph, id: number, painter: Painter): Set<number> {
+  const found = new Set<number>(), { placed } = painter, i = painter.place.get(id);
+  if (i !== undefined) for (let e = 0; e < placed.from.length; e++) {
+    if (placed.from[e] === i) found.add(placed.id[placed.to[e]!]!);
+    if (placed.to[e] === i) found.add(placed.id[placed.from[e]!]!);
+  }
+  return found;
+}
+
+export function Structure(props: Props) {
+  const { graph, open, selected, found, overlay, dark } = props;
+  const canvas = useRef<HTMLCanvasElement>(null), worker = useRef<Worker | null>(null), seq = useRef(0), eye = useRef<Eye>({ x: 0, y: 0, k: 1 });
+  const [painter, setPainter] = useState<Painter | null>(null);
+  const [hover, setHover] = useState(-1), [moved, setMoved] = useState(0), frame = useRef(0);
+  const anchor = useRef<{ id: number; y: number } | null>(null), fresh = useRef(true), wish = useRef(-1);
+
+  useEffect(() => {
+    const made = new Worker(URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" })));
+    worker.current = made; fresh.current = true; setPainter(null);
+    made.onmessage = ({ data }: MessageEvent<{ seq: number; placed: Placed; ms: number }>) => {
+      if (data.seq !== seq.current) return;
+      document.body.dataset.layout = data.ms.toFixed(1);
+      setPainter(new Painter(graph, data.placed));
+    };
+    made.postMessage({ problem: problemOf(graph), open: [...open], seq: ++seq.current });
+    return () => made.terminate();
+  }, [graph]);
+  useEffect(() => { if (!fresh.current) worker.current?.postMessage({ open: [...open], seq: ++seq.current }); fresh.current = false; }, [open]);
+
+  const size = () => ({ w: canvas.current!.clientWidth, h: canvas.current!.clientHeight });
+  const ask = () => { if (!frame.current) frame.current = requestAnimationFrame(() => { frame.current = 0; setMoved((n) => n + 1); }); };
+  const centre = (id: number) => {
+    const i = painter?.place.get(id); if (i === undefined || !painter) return false;
+    const { w, h } = size(), p = painter.placed;
+    eye.current.x = p.x[i]! + p.w[i]! / 2 - w / eye.current.k / 2; eye.current.y = p.y[i]! + Math.min(p.h[i]!, 40) / 2 - h / eye.current.k / 2;
+    ask(); return true;
+  };
+
+  useEffect(() => {
+    if (!painter) return;
+    const { w, h } = size(), p = painter.placed;
+    if (document.body.dataset.ready !== "yes" || eye.current.k === 0 || !document.body.dataset.seq) {
+      const k = Math.max(0.75, Math.min(1.25, (w - 90) / p.width));
+      eye.current = { k, x: Math.max(p.width / 2 - w / k / 2, -Infinity), y: p.height * k < h ? p.height / 2 - h / k / 2 : -24 };
+    }
+    if (wish.current >= 0) { centre(wish.current); wish.current = -1; }
+    else if (anchor.current) {
+      const i = painter.place.get(anchor.current.id);
+      if (i !== undefined) { eye.current.y = p.y[i]! - anchor.current.y / eye.current.k; eye.current.x = p.x[i]! + p.w[i]! / 2 - w / eye.current.k / 2; }
+    }
+    anchor.current = null;
+    document.body.dataset.ready = "yes"; document.body.dataset.seq = String(Number(document.body.dataset.seq ?? 0) + 1);
+    document.body.dataset.boxes = String(p.id.length); document.body.dataset.edges = String(p.from.length);
+    ask();
+  }, [painter]);
+  useEffect(() => { if (selected >= 0 && props.reveal) { if (!centre(selected)) wish.current = selected; } }, [props.reveal]);
+
+  useEffect(() => {
+    if (!painter || !canvas.current) return;
+    const { w, h } = size(), dpr = devicePixelRatio || 1, target = canvas.current;
+    if (target.width !== Math.round(w * dpr) || target.height !== Math.round(h * dpr)) { target.width = Math.round(w * dpr); target.height = Math.round(h * dpr); }
+    painter.paint(target.getContext("2d")!, w, h, dpr, eye.current, readTheme(), { selected, hover, found, near: selected >= 0 ? near(graph, selected, painter) : new Set() }, overlay);
+    document.body.dataset.drawn = String(painter.drawn);
+  }, [painter, moved, selected, hover, found, overlay, dark]);
+  useEffect(() => { const watch = new ResizeObserver(ask); watch.observe(canvas.current!); return () => watch.disconnect(); }, []);
+
+  useEffect(() => {
+    (window as any).workbench = {
+      place: (key: string) => {
+        const id = graph.byKey.get(key) ?? graph.items.length + graph.doc.blocks.findIndex((row) => row[0] === key), i = painter?.place.get(id);
+        if (i === undefined || !painter) return null;
+        const box = canvas.current!.getBoundingClientRect(), p = painter.placed, e = eye.current;
+        return { x: box.x + (p.x[i]! + p.w[i]! / 2 - e.x) * e.k, y: box.y + (p.y[i]! + Math.min(12, p.h[i]! / 2) - e.y) * e.k };
+      },
+      look: (next: Partial<Eye>) => { Object.assign(eye.current, next); ask(); }, eye: () => eye.current, placed: () => painter?.placed,
+      fit: () => { const { w, h } = size(), p = painter!.placed; eye.current.k = Math.min(w / (p.width + 40), h / (p.height + 40)); eye.current.x = p.width / 2 - w / eye.current.k / 2; eye.current.y = -20; ask(); },
+    };
+  }, [painter, graph]);
+
+  const at = (event: MouseEvent) => { const box = canvas.current!.getBoundingClientRect(), e = eye.current; return painter?.hit(e.x + (event.clientX - box.x) / e.k, e.y + (event.clientY - box.y) / e.k) ?? -1; };
+  const zoom = (factor: number, x = size().w / 2, y = size().h / 2) => {
+    const e = eye.current, k = Math.max(0.005, Math.min(4, e.k * factor));
+    e.x += x / e.k - x / k; e.y += y / e.k - y / k; e.k = k; ask();
+  };
+  const toggle = (id: number) => {
+    if (id < graph.items.length) return;
+    const i = painter!.place.get(id)!;
+    anchor.current = { id, y: (painter!.placed.y[i]! - eye.current.y) * eye.current.k };
+    props.onToggle(id - graph.items.length);
+  };
+  const drag = useRef<{ x: number; y: number; far: boolean } | null>(null);
+  const keys = (event: KeyboardEvent) => {
+    if (event.key === "Enter" && selected >= 0) toggle(selected);
+    if ((event.key === "ArrowDown" || event.key === "ArrowUp") && painter && selected >= 0) {
+      const p = painter.placed, i = painter.place.get(selected), forward = event.key === "ArrowDown";
+      for (let e = 0; e < p.from.length; e++) if ((forward ? p.from[e] : p.to[e]) === i) { const next = p.id[(forward ? p.to[e] : p.from[e])!]!; props.onSelect(next); centre(next); break; }
+      event.preventDefault();
+    }
+    if (event.key === "+" || event.key === "-") zoom(event.key === "+" ? 1.25 : 0.8);
+  };
+  const save = (kind: "png" | "svg") => {
+    const name = graph.doc.name + "." + kind;
+    if (kind === "svg") { keep(new Blob([toSvg(painter!, readTheme(), overlay)], { type: "image/svg+xml" }), name); return; }
+    canvas.current!.toBlob((blob) => blob && keep(blob, name));
+  };
+  return <div class="drawing">
+    <canvas ref={canvas} tabIndex={0} role="application" aria-label="Structure of the model; the outline lists the same as text" onKeyDown={keys}
+      onPointerDown={(e) => { drag.current = { x: e.clientX, y: e.clientY, far: false }; canvas.current!.setPointerCapture(e.pointerId); }}
+      onPointerMove={(e) => {
+        const d = drag.current;
+        if (!d) { const id = at(e); if (id !== hover) setHover(id); return; }
+        if (Math.abs(e.clientX - d.x) + Math.abs(e.clientY - d.y) > 3) d.far = true;
+        if (d.far) { eye.current.x -= (e.clientX - d.x) / eye.current.k; eye.current.y -= (e.clientY - d.y) / eye.current.k; d.x = e.clientX; d.y = e.clientY; ask(); }
+      }}
+      onPointerUp={(e) => { if (!drag.current?.far) props.onSelect(at(e)); drag.current = null; }}
+      onDblClick={(e) => toggle(at(e))}
+      onWheel={(e) => {
+        e.preventDefault(); const box = canvas.current!.getBoundingClientRect();
+        if (e.ctrlKey) zoom(Math.exp(-e.deltaY / 200), e.clientX - box.x, e.clientY - box.y);
+        else { eye.current.x += (e.shiftKey ? e.deltaY : e.deltaX) / eye.current.k; eye.current.y += (e.shiftKey ? 0 : e.deltaY) / eye.current.k; ask(); }
+      }} />
+    {!painter && <p class="waiting" role="status">Placing {graph.items.length.toLocaleString("en")} boxes …</p>}
+    {painter && <Strip painter={painter} eye={eye.current} moved={moved} dark={dark} overlay={overlay} height={canvas.current?.clientHeight ?? 0} onJump={(y) => { eye.current.y = y; ask(); }} />}
+    <div class="tools"><button title="Zoom in" onClick={() => zoom(1.25)}>+</button><button title="Zoom out" onClick={() => zoom(0.8)}>−</button>
+      <button title="Show everything" onClick={() => (window as any).workbench.fit()}>Fit</button>
+      <button title="Save this view as a picture" onClick={() => save("png")}>PNG</button><button title="Save the whole drawing" onClick={() => save("svg")}>SVG</button></div>
+    <Legend graph={graph} overlay={overlay} painter={painter} />
+  </div>;
+}
+
+function Legend({ graph, overlay, painter }: { graph: Graph; overlay: Overlay; painter: Painter | null }) {
+  const bar = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    const c = bar.current?.getContext("2d");
+    if (c) for (let x = 0; x < 160; x++) { c.fillStyle = css(sequential(x / 159)); c.fillRect(x, 0, 1, 10); }
+  }, [overlay]);
+  if (overlay !== "family") return <div class="legend"><span>0</span><canvas ref={bar} width={160} height={10} /><span>{painter ? short(painter.most(overlay)) : ""} {overlay === "macs" ? "multiply-adds" : "parameters"} (logarithmic)</span></div>;
+  const used = new Set(graph.items.map((item) => item.family));
+  return <div class="legend">{Object.values(graph.doc.families).filter((f) => used.has(f.name)).map((f) => <span key={f.name}><Swatch fill={f.fill} />{f.label}</span>)}</div>;
+}
+
+function Swatch({ fill }: { fill: string }) {
+  const box = useRef<HTMLElement>(null);
+  useEffect(() => { box.current!.style.background = fill; }, [fill]);
+  return <i ref={box} class="swatch" />;
+}
+
+export function keep(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob); link.download = name.replace(/[^\w.-]+/g, "_"); link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
