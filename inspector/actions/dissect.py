@@ -120,6 +120,7 @@ def dissect(
         seed: Seed of the drawn pictures.
     """
     if path is not None:
+        path = Path(path)
         pictures.check_page(path)
     labelled = _labelled(model, data, masks, images, seed)
     names = [layer] if isinstance(layer, str) else list(layer)

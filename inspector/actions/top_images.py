@@ -109,6 +109,7 @@ def top_images(
         raise BadInput(f"--top {top} must be at least 1.")
     state = None
     if path is not None:
+        path = Path(path)
         pictures.check_page(path)
         state = path.with_name(path.name + ".state.npz")
         if not resume:

@@ -2,6 +2,8 @@ from .concepts import Labelled as Labelled
 from .concepts import labelled_folder as labelled_folder
 from .detecting import LayerDissection as LayerDissection
 from .detecting import dissect_layer as dissect_layer
+from .projecting import Projection as Projection
+from .projecting import project as project
 from .ranking import Ranking as Ranking
 from .receptive import receptive_window as receptive_window
 from .sources import Item as Item

@@ -101,13 +101,17 @@ class Stage:
         return {key: self._first(key, value) for key, value in zip(wanted, run.outputs, strict=True)}
 
     @property
-    def spatial(self) -> list[str]:
-        """Every top-level value (n, c, h, w) with more than one place, in order of execution."""
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of every top-level value for one picture, in order of execution."""
         blank = self.mean_picture[None, :, None, None].expand(1, 3, *self.size)
         feeds = dict(self.others) | {self.entry: self.numbers(blank)}
         with torch.no_grad():
-            shapes = value_shapes(self.net, feeds)
-        return [k for k, s in shapes.items() if k != self.entry and len(s) == 4 and s[2] * s[3] > 1]
+            return value_shapes(self.net, feeds)
+
+    @property
+    def spatial(self) -> list[str]:
+        """Every value (n, c, h, w) with more than one place, in order of execution."""
+        return [k for k, s in self.shapes.items() if k != self.entry and len(s) == 4 and s[2] * s[3] > 1]
 
     def takes(self, size: tuple[int, int], keys: Iterable[str]) -> bool:
         """Whether these values can be computed for pictures of another size than the model declares."""
