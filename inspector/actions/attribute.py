@@ -137,15 +137,17 @@ def attribute(
     refused: dict[str, str] = {}
     rows: list[tuple[Attribution | None, ...]] = []
     alone = len(names) * len(targets) == 1
+    prepared = methods.Preparation(
+        model, input, layer, dtype, explained, preprocess, device, not probability, straight_through, seed
+    )
     for wanted in targets:
         row: list[Attribution | None] = []
         for name in names:
             try:
-                made = methods.attribute(
-                    model, input, name, wanted, layer, dtype, input=explained, preprocess=preprocess,
-                    device=device, logit=not probability, straight_through=straight_through, seed=seed,
-                    **_fitting(name, given, alone=len(names) == 1),
-                )  # fmt: skip
+                found = methods.find_method(name)
+                made = methods.explain(
+                    prepared.subject(found, wanted), found, **_fitting(name, given, alone=len(names) == 1)
+                )
             except InspectorError as why:
                 if alone:
                     raise

@@ -13,8 +13,9 @@ import torch
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
 from inspector.methods.axes import axes_of
+from inspector.methods.preparing import Preparation
 from inspector.methods.registry import Method, find_method
-from inspector.methods.subject import Dtype, Subject, prepare, prepare_black_box
+from inspector.methods.subject import Dtype, Subject
 from inspector.methods.target import Target
 from inspector.model import Model, open_model
 from inspector.views import Figure, draw_heatmap
@@ -129,32 +130,19 @@ def attribute(
     """
     found = find_method(method)
     model = model if isinstance(model, Model) else open_model(model)
-    if found.family == "perturbation" and dtype == "float32":  # ONNX Runtime: needs no gradient
-        subject = prepare_black_box(
-            model,
-            inputs,
-            target=target,
-            input=input,
-            preprocess=preprocess,
-            device=device,
-            logit=logit,
-            seed=seed,
-        )
-        return explain(subject, found, **options)
-    subject = prepare(
+    prepared = Preparation(
         model,
         inputs,
-        target=target,
         layer=layer,
+        dtype=dtype,
         input=input,
         preprocess=preprocess,
-        dtype=dtype,
         device=device,
         logit=logit,
         straight_through=straight_through,
         seed=seed,
     )
-    return explain(subject, found, **options)
+    return explain(prepared.subject(found, target), found, **options)
 
 
 def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
@@ -181,7 +169,7 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
         method=method.name,
         paper=method.paper,
         target=subject.target,
-        score=float(subject.score()[0]),
+        score=float(subject.own_score[0]),
         layer=made.layer or (subject.layer.key if uses_layer else ""),
         residual=None if made.residual is None else float(made.residual.abs().max()),
         baseline=made.baseline,

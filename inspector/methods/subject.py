@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -48,6 +48,7 @@ class Subject:
     notes: tuple[str, ...] = ()
     runtime: Runtime | None = None
     last: bool = False
+    _tails: dict[str, Tail] = field(default_factory=dict[str, "Tail"], init=False, repr=False)
 
     def as_fed(self, x: Tensor) -> Tensor:
         """The explained value with its axes as the model takes them."""
@@ -146,11 +147,16 @@ class Subject:
         return find_layer(self.layer_name, self.layers, self.model)
 
     def tail(self, layer: str) -> Tail:
-        """The part of the net behind a value, so that only that part is run and differentiated."""
-        ends = self._score_values
-        head = between(self.net, [self.entry], [layer])
-        tail = between(self.net, [layer], ends)
-        return Tail(self, head, tail, layer)
+        """The part of the net behind a value, so that only that part is run and differentiated; kept."""
+        if layer not in self._tails:
+            head = between(self.net, [self.entry], [layer])
+            self._tails[layer] = Tail(self, head, between(self.net, [layer], self._score_values), layer)
+        return self._tails[layer]
+
+    @cached_property
+    def own_score(self) -> Tensor:
+        """Scores (n,) of the subject's own inputs."""
+        return self.score()
 
     def input_size(self) -> tuple[int, ...]:
         """The places of the explained value: (h, w) for pictures, (length,) for sequences."""
@@ -274,6 +280,7 @@ def prepare_black_box(
     device: str = "cpu",
     logit: bool = True,
     seed: int = 0,
+    runtime: Runtime | None = None,
 ) -> Subject:
     """A subject that is only run forwards, by ONNX Runtime in float32: any model that runs will do.
 
@@ -285,7 +292,7 @@ def prepare_black_box(
         inputs if isinstance(inputs, Inputs) else read_inputs(model, inputs, preprocess=preprocess, seed=seed)
     )
     entry = _black_box_entry(read.feeds, input)
-    runtime = Runtime(model, device)
+    runtime = runtime or Runtime(model, device)
     outputs = runtime.outputs(read.feeds)
     settled = settle_target(model, target, outputs, logit=logit)
     feeds = {

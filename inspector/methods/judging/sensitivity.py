@@ -36,6 +36,8 @@ def max_sensitivity(judged: Judged) -> Measurement:
     for _ in range(SAMPLES):
         step = (2 * torch.rand(subject.x.shape, generator=generator, dtype=subject.x.dtype) - 1) * reach
         moved = subject.x + step.to(subject.x.device)
-        near = dataclasses.replace(subject, x=moved, feeds={**subject.feeds, subject.entry: moved})
+        near = dataclasses.replace(
+            subject, x=moved, feeds={**subject.feeds, subject.entry: subject.as_fed(moved)}
+        )
         worst = max(worst, float(np.linalg.norm(judged.again(near) - before)) / size)
     return Measurement(worst)

@@ -25,7 +25,7 @@ def occlusion(subject: Subject, *, window: int = 0, stride: int = 0, baseline: s
     side = window or max(1, max(places) // 8)
     step = stride or max(1, side // 2)
     hidden = hidden_input(subject, baseline)
-    full = subject.score()
+    full = subject.own_score
     total = x.new_zeros((x.shape[0], *places), dtype=full.dtype)
     count = torch.zeros(places, dtype=full.dtype)
     starts = [_starts(size, side, step) for size in places]
