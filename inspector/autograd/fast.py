@@ -21,11 +21,14 @@ LAID_OUT = 4
 """channels_last is a layout of 4-D tensors."""
 
 
-def optimised(block: Block, weights: Mapping[str, Any]) -> tuple[Block, dict[str, Any]]:
-    """The block and weights with constants folded and chains fused; what vanishes can no longer be tapped."""
+def optimised(
+    block: Block, weights: Mapping[str, Any], *, chains: bool = True
+) -> tuple[Block, dict[str, Any]]:
+    """The block and weights with constants folded and `chains` fused; vanished values have no tap."""
     block, known = _evaluated(block, dict(weights))
     block, known = _without_batch_norm(block, known)
-    block = fused(block, {key: value for key, value in known.items() if key not in block.inputs})
+    if chains:
+        block = fused(block, {key: value for key, value in known.items() if key not in block.inputs})
     used = {key for step in block.steps for key in _reads(step)} | {key for key in block.outputs if key}
     kept = {key: value for key, value in known.items() if key in used or key in block.inputs}
     convolutions = {str(s.inputs[1]) for s in block.steps if s.node.op_type == "Conv"}

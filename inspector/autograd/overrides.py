@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from inspector.autograd.gates import Gate, gates_of
 from inspector.autograd.network import Network
 
 __all__ = ["RECTIFIERS", "deconvolution", "guided", "rectifier_overrides"]
@@ -18,8 +19,8 @@ RECTIFIERS = frozenset(
         *("Gelu", "FastGelu", "QuickGelu", "Swish", "HardSwish", "Mish", "Softplus"),
     }
 )
-"""Operators that count as a rectifier; `Max(x, 0)` with a stored zero does too. Activations that an exporter
-has decomposed into arithmetic (Erf and Mul for GELU, Sigmoid and Mul for SiLU) keep their derivative."""
+"""Operators that count as a rectifier; `Max(x, 0)` with a stored zero does too, and x times a gate of x, as
+exporters write GELU (Erf or Tanh), SiLU and Mish: the product counts, the operators of its gate do not."""
 
 
 class _PositiveGradient(torch.autograd.Function):
@@ -49,11 +50,27 @@ def deconvolution(*inputs: Any, original: Callable[..., Any]) -> Tensor:
 def rectifier_overrides(net: Network, rule: Callable[..., Tensor]) -> dict[Any, Callable[..., Tensor]]:
     """Overrides that apply a rule to every rectifier of a net, node by node, so that none can be missed."""
     found: dict[Any, Callable[..., Tensor]] = {}
+    gates = gates_of(net)
+    inside = {key for gate in gates.values() for key in gate.inside}
     for step in net.block.every_step():
         kind = step.node.op_type
-        if kind in RECTIFIERS or (kind == "Max" and _has_zero(net, step.inputs)):
+        if step.key in gates:
+            found["node", step.key] = _at_gate(gates[step.key], rule)
+        elif step.key in inside:
+            continue
+        elif kind in RECTIFIERS or (kind == "Max" and _has_zero(net, step.inputs)):
             found["node", step.key] = rule
     return found
+
+
+def _at_gate(gate: Gate, rule: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The rule for a product as a function of its carrier, which far up is multiplied by the slope."""
+
+    def apply(*inputs: Any, original: Callable[..., Any]) -> Tensor:
+        carried = inputs[gate.carrier] * gate.slope
+        return rule(carried, original=lambda _: original(*inputs))
+
+    return apply
 
 
 def _has_zero(net: Network, inputs: tuple[str | None, ...]) -> bool:

@@ -21,7 +21,7 @@ from inspector.methods.subject import Subject, Tail, differentiate
 
 __all__ = ["Start", "affine_end", "folded", "start_of"]
 
-AFFINE_WITH_WEIGHTS = frozenset({"Conv", "Gemm", "MatMul", "ConvTranspose", "BatchNormalization"})
+AFFINE_WITH_WEIGHTS = frozenset({"Conv", "Gemm", "MatMul", "Linear", "ConvTranspose", "BatchNormalization"})
 AFFINE_WITH_CONSTANT = frozenset({"Add", "Sub", "Mul", "Identity", "Transpose"})
 
 
@@ -80,15 +80,18 @@ def start_of(subject: Subject, *, exact: bool = False, linear: bool = True) -> S
     """
     if exact:
         return Start(subject, None)
-    subject = folded(subject)
+    subject = folded(subject, chains=True)
     end = affine_end(subject) if linear else None
     return Start(subject, None if end is None else subject.tail(end))
 
 
-def folded(subject: Subject) -> Subject:
-    """The subject on a net whose constants are computed and whose BatchNorms are merged into convolutions."""
+def folded(subject: Subject, *, chains: bool = False) -> Subject:
+    """The subject on a net whose constants are computed and whose BatchNorms are merged into convolutions.
+
+    `chains` also joins attention, Gelu and LayerNorm written out; rules that need their parts leave it.
+    """
     net = subject.net
-    block, weights = fast.optimised(net.block, net.weights)
+    block, weights = fast.optimised(net.block, net.weights, chains=chains)
     made = Network(block, weights, net.graph, seed=net.seed, straight_through=net.straight_through)
     made = (made.double() if net.dtype == torch.float64 else made).to(net.device).eval()
     for parameter in made.parameters():

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from inspector.autograd.gates import Gate, gates_of
 from inspector.errors import BadInput, UnknownName
 from inspector.methods.axes import axes_of
 from inspector.methods.baselines import plain_picture
@@ -50,7 +51,8 @@ def lrp(
 
     BatchNorm is merged into convolutions first. `composite`: one rule for all (epsilon, gamma, alpha-beta,
     z-plus, w-square, flat) or epsilon-plus, epsilon-plus-flat, epsilon-gamma-box, epsilon-alpha-beta,
-    epsilon-w-square. Biases and epsilon keep their share: the residual is what they hold.
+    epsilon-w-square. Attention and normalisations follow AttnLRP (arXiv:2402.05602). What
+    stored biases keep is listed in `kept`; the residual is that plus what epsilon and Softmax hold.
     """
     if composite not in COMPOSITES:
         raise UnknownName.among("composite", composite, COMPOSITES)
@@ -60,35 +62,66 @@ def lrp(
     record = recorded(merged, subject.x)
     seeds = seeds_of(merged, record.scored)
     started = {key: seed * record.scored[key] for key, seed in seeds.items()}
-    low, high = _bounds(subject)
-    rule = _rule(record.calls, COMPOSITES[composite], Settings(epsilon, gamma, alpha, low, high))
-    found = walked_back(record.calls, started, rule).get(subject.entry)
+    low, high = _bounds(merged) if COMPOSITES[composite][0] == "z-box" else (subject.x, subject.x)
+    settings = Settings(epsilon, gamma, alpha, low, high)
+    rule = _rule(record.calls, COMPOSITES[composite], settings, gates_of(merged.net))
+    parts = walked_back(record.calls, started, rule)
+    found = parts.get(subject.entry)
     values = torch.zeros_like(subject.x) if found is None else subject.as_seen(found)
-    return Map(values, axes_of(subject.x), subject.score() - values.flatten(1).sum(1))
+    residual = subject.score() - values.flatten(1).sum(1)
+    kept = {key: float(parts[key]) for key in parts.keys() & merged.net.weights.keys()}
+    ordered = dict(sorted(kept.items(), key=lambda item: -abs(item[1])))
+    return Map(values, axes_of(subject.x), residual, kept=ordered, notes=_told(ordered, residual))
+
+
+def _told(kept: Mapping[str, float], residual: Tensor) -> tuple[str, ...]:
+    """A sentence on where the missing relevance is."""
+    if not any(kept.values()):
+        return ()
+    key, most = next(iter(kept.items()))
+    held = sum(kept.values())
+    return (
+        f"Stored biases keep {held:.4g} of the score (most: {key} {most:.4g}); epsilon and rules that do not "
+        f"conserve, as Softmax's, keep {float(residual.sum()) - held:.2g}.",
+    )
 
 
 def _rule(
-    calls: tuple[Call, ...], names: tuple[str, str, str], settings: Settings
+    calls: tuple[Call, ...], names: tuple[str, str, str], settings: Settings, gates: Mapping[str, Gate]
 ) -> Callable[[int, Given], dict[int, Tensor]]:
-    weighted = [i for i, call in enumerate(calls) if call.kind in WEIGHTED and call.varying == (0,)]
+    weighted = [i for i, call in enumerate(calls) if _has_weight(call)]
 
     def rule(index: int, given: Given) -> dict[int, Tensor]:
         call = calls[index]
+        if call.step.key in gates and given[0] is not None:  # one activation: all to what it is applied to
+            return {gates[call.step.key].carrier: given[0]}
         if index not in weighted or given[0] is None:
             return passed_back(call, given, settings.epsilon)
         first, convolution, dense = names
         name = dense if call.kind in ("Gemm", "MatMul") else convolution
-        return {0: RULES[first if index == weighted[0] else name](Layer(call, settings), given[0])}
+        shares = RULES[first if index == weighted[0] else name](Layer(call, settings), given[0])
+        return {0: shares.passed} | ({2: shares.kept} if len(call.inputs) > 2 else {})
 
     return rule
 
 
+def _has_weight(call: Call) -> bool:
+    return call.kind in WEIGHTED and call.varying == (0,)
+
+
 def _bounds(subject: Subject) -> tuple[Tensor, Tensor]:
-    """What the input lies between: black and white of the recipe, else its own extremes by row."""
+    """What the input of the first layer with weights lies between: black and white of the recipe, else the
+    input's own extremes by row, each sent through what stands before that layer.
+    """
+    x = subject.x
     if subject.entry in subject.inputs.pictures and subject.entry in subject.inputs.recipes:
         ends = plain_picture(subject, 0), plain_picture(subject, 255)
-        return torch.minimum(*ends), torch.maximum(*ends)
-    x = subject.x
-    low, high = x.flatten(1).aminmax(dim=1)
-    shape = (-1, *[1] * (x.ndim - 1))
-    return low.reshape(shape).expand_as(x), high.reshape(shape).expand_as(x)
+    else:
+        low, high = x.flatten(1).aminmax(dim=1)
+        shape = (-1, *[1] * (x.ndim - 1))
+        ends = low.reshape(shape).expand_as(x), high.reshape(shape).expand_as(x)
+    found: list[Tensor] = []
+    for end in ends:
+        first = next((call for call in recorded(subject, end).calls if _has_weight(call)), None)
+        found.append(end if first is None else first.inputs[0])
+    return torch.minimum(*found), torch.maximum(*found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,7 +15,11 @@ from inspector.methods.rules.weighted import stabilised
 
 __all__ = ["passed_back"]
 
-UNCHANGED = ELEMENTWISE | {"LayerNormalization", "Identity", "Dropout", "Cast", "Neg"}
+NORMALISED = frozenset(
+    {"LayerNormalization", "RMSNormalization", "GroupNormalization", "InstanceNormalization"}
+)
+"""Passed unchanged, as AttnLRP does (arXiv:2402.05602, section 3.3)."""
+UNCHANGED = ELEMENTWISE | NORMALISED | {"Identity", "Dropout", "Cast", "Neg"}
 MOVED = frozenset(
     {
         *("MaxPool", "GlobalMaxPool", "ReduceMax", "Max", "Min", "Where", "Reshape", "Flatten", "Transpose"),
@@ -28,6 +33,7 @@ SHARED = frozenset(
         *("BatchNormalization", "Resize", "Upsample", "Conv", "Gemm", "MatMul", "ConvTranspose", "Einsum"),
     }
 )
+ADDING = frozenset({"Add", "Sub", "Sum", "Gemm", "Conv", "BatchNormalization"})
 AVERAGES = frozenset({"AveragePool", "GlobalAveragePool", "ReduceMean"})
 """Rules that ignore values hand relevance to silent units; an average of zeros then shares it evenly."""
 
@@ -56,11 +62,20 @@ def passed_back(call: Call, given: Given, epsilon: float) -> dict[int, Tensor]:
         if kind in AVERAGES and bool((silent := call.outputs[0] == 0).any()):
             evenly = pulled_back(call, call.inputs, [part * silent])
             shared = {i: value + evenly[i] for i, value in shared.items()}
-        return shared
+        return shared | _held(call, share, shared)
     raise UnsupportedOperator(
         f"LRP has no rule for {kind} ({call.step.key!r}). Try deeplift or integrated-gradients, which take "
         "every differentiable operator."
     )
+
+
+def _held(call: Call, share: Tensor, shared: Mapping[int, Tensor]) -> dict[int, Tensor]:
+    """What a constant addend takes of the relevance (a scalar, over all rows), at its position."""
+    constants = [i for i, key in enumerate(call.step.inputs) if key and i not in call.varying]
+    if call.kind not in ADDING or not constants:
+        return {}
+    whole = torch.where(share == 0, share, share * call.outputs[0]).sum()
+    return {constants[-1]: whole - sum(part.sum() for part in shared.values())}
 
 
 def _product(call: Call, part: Tensor) -> dict[int, Tensor]:

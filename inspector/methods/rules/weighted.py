@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inspector.methods.rules.relevance import Call, pulled_back
 
-__all__ = ["RULES", "Layer", "Settings", "stabilised"]
+__all__ = ["RULES", "Layer", "Settings", "Shares", "stabilised"]
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,32 @@ class Layer:
 
     def shared(
         self, part: Tensor, on_positive: Tensor, on_negative: Tensor, bias: Tensor | None, x: Tensor
-    ) -> Tensor:
-        """Relevance in proportion to x⁺ · one weight + x⁻ · another."""
+    ) -> Shares:
+        """Relevance in proportion to x⁺ · one weight + x⁻ · another + bias."""
         up, down = x.clamp(min=0), x.clamp(max=0)
-        total = self.forward(up, on_positive, bias) + self.forward(down, on_negative, None)
-        share = part / stabilised(total, self.settings.epsilon)
-        return up * self.back(on_positive, share) + down * self.back(on_negative, share)
+        rising, falling = self.forward(up, on_positive, bias), self.forward(down, on_negative, None)
+        share = part / stabilised(rising + falling, self.settings.epsilon)
+        kept = share.new_zeros(())
+        if bias is not None:
+            kept = (share * (rising - self.forward(up, on_positive, None))).sum()
+        return Shares(up * self.back(on_positive, share) + down * self.back(on_negative, share), kept)
 
     def _inputs(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
         if self.bias is None:
             return [x, weight]
         return [x, weight, torch.zeros_like(self.bias) if bias is None else bias]
+
+
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """What a layer hands to its input, and how much (a scalar, over all rows) its bias keeps."""
+
+    passed: Tensor
+    kept: Tensor
+
+    def plus(self, other: Shares, factor: float = 1.0) -> Shares:
+        """Both together, the other times a factor."""
+        return Shares(self.passed + factor * other.passed, self.kept + factor * other.kept)
 
 
 def stabilised(value: Tensor, epsilon: float) -> Tensor:
@@ -79,61 +94,61 @@ def stabilised(value: Tensor, epsilon: float) -> Tensor:
     return value + torch.where(value >= 0, away, -away)
 
 
-def _epsilon(layer: Layer, part: Tensor) -> Tensor:
+def _epsilon(layer: Layer, part: Tensor) -> Shares:
     return layer.shared(part, layer.weight, layer.weight, layer.bias, layer.x)
 
 
-def _gamma(layer: Layer, part: Tensor) -> Tensor:
+def _gamma(layer: Layer, part: Tensor) -> Shares:
     """Weights that agree with the output's sign count 1 + gamma times."""
     gamma, weight, bias = layer.settings.gamma, layer.weight, layer.bias
     more, less = weight + gamma * weight.clamp(min=0), weight + gamma * weight.clamp(max=0)
     more_bias = None if bias is None else bias + gamma * bias.clamp(min=0)
     less_bias = None if bias is None else bias + gamma * bias.clamp(max=0)
     positive = layer.call.outputs[0] >= 0
-    return layer.shared(part * positive, more, less, more_bias, layer.x) + layer.shared(
-        part * ~positive, less, more, less_bias, layer.x
-    )
+    above = layer.shared(part * positive, more, less, more_bias, layer.x)
+    return above.plus(layer.shared(part * ~positive, less, more, less_bias, layer.x))
 
 
-def _alpha_beta(layer: Layer, part: Tensor) -> Tensor:
+def _alpha_beta(layer: Layer, part: Tensor) -> Shares:
     return _signed(layer, part, layer.settings.alpha)
 
 
-def _z_plus(layer: Layer, part: Tensor) -> Tensor:
+def _z_plus(layer: Layer, part: Tensor) -> Shares:
     return _signed(layer, part, 1.0)
 
 
-def _signed(layer: Layer, part: Tensor, alpha: float) -> Tensor:
+def _signed(layer: Layer, part: Tensor, alpha: float) -> Shares:
     """Alpha times the shares of positive products, minus alpha - 1 times those of negative ones."""
     bias = layer.bias
     up, down = layer.weight.clamp(min=0), layer.weight.clamp(max=0)
-    found = alpha * layer.shared(part, up, down, None if bias is None else bias.clamp(min=0), layer.x)
+    found = layer.shared(alpha * part, up, down, None if bias is None else bias.clamp(min=0), layer.x)
     if alpha == 1:
         return found
     against = layer.shared(part, down, up, None if bias is None else bias.clamp(max=0), layer.x)
-    return found - (alpha - 1) * against
+    return found.plus(against, 1 - alpha)
 
 
-def _w_square(layer: Layer, part: Tensor) -> Tensor:
+def _w_square(layer: Layer, part: Tensor) -> Shares:
     squared = layer.weight.square()
     return layer.shared(part, squared, squared, None, torch.ones_like(layer.x))
 
 
-def _flat(layer: Layer, part: Tensor) -> Tensor:
+def _flat(layer: Layer, part: Tensor) -> Shares:
     ones = torch.ones_like(layer.weight)
     return layer.shared(part, ones, ones, None, torch.ones_like(layer.x))
 
 
-def _z_box(layer: Layer, part: Tensor) -> Tensor:
+def _z_box(layer: Layer, part: Tensor) -> Shares:
     """For inputs between bounds: x·w - low·w⁺ - high·w⁻, whose terms are never negative."""
     low, high = layer.settings.low, layer.settings.high
     weight, up, down = layer.weight, layer.weight.clamp(min=0), layer.weight.clamp(max=0)
     total = layer.forward(layer.x, weight, None) - layer.forward(low, up, None)
     share = part / stabilised(total - layer.forward(high, down, None), layer.settings.epsilon)
-    return layer.x * layer.back(weight, share) - low * layer.back(up, share) - high * layer.back(down, share)
+    found = layer.x * layer.back(weight, share) - low * layer.back(up, share) - high * layer.back(down, share)
+    return Shares(found, share.new_zeros(()))
 
 
-RULES: Mapping[str, Callable[[Layer, Tensor], Tensor]] = {
+RULES: Mapping[str, Callable[[Layer, Tensor], Shares]] = {
     "epsilon": _epsilon,
     "gamma": _gamma,
     "alpha-beta": _alpha_beta,

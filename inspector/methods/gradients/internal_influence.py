@@ -1,0 +1,29 @@
+"""How strongly does each unit of a layer act on the score along a path? Internal influence."""
+
+from __future__ import annotations
+
+from inspector.methods.baselines import Baseline
+from inspector.methods.gradients.inner_path import inner_path, layer_axes
+from inspector.methods.registry import Map, method
+from inspector.methods.subject import Subject
+
+__all__ = ["internal_influence"]
+
+
+@method(
+    "internal-influence",
+    family="gradients",
+    paper="arXiv:1802.03788",
+    needs=("gradient", "layer"),
+    cost="`steps` forwards and tail backwards",
+)
+def internal_influence(
+    subject: Subject, *, baseline: Baseline = "zero", steps: int = 50, quadrature: str = "gauss-legendre"
+) -> Map:
+    """The mean gradient of the score at a layer while the input walks from the baseline (Leino et al., eq. 1,
+    with the uniform distribution on that line). The map has the layer's own axes.
+    """
+    path = inner_path(subject, baseline)
+    values = path.integrated(quadrature, steps, moving=False)
+    axes = layer_axes(subject, path.tail.layer, values)
+    return Map(values, axes, baseline=path.name, layer=path.tail.layer)
