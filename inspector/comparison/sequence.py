@@ -22,6 +22,7 @@ _POOLS = frozenset(("MaxPool", "AveragePool", "LpPool"))
 COMMUTATIVE = frozenset(("Add", "Mul", "Max", "Min", "Sum", "Equal", "And", "Or"))
 """Operators whose operands may stand in any order."""
 _RADII = (1, 2, 4, 8)
+_MASK = 2**64 - 1
 _GAP = -0.6
 _CONTEXT = 0.15
 """Worth of an equal neighbourhood at one radius, against 1 for an equal class."""
@@ -80,8 +81,8 @@ def _contexts(start: list[int], above: Around, below: Around) -> list[list[int]]
     found: list[list[int]] = []
     up = down = start
     for radius in range(1, _RADII[-1] + 1):
-        up = [_hash((start[i], sorted((up[j], p) for j, p in near))) for i, near in enumerate(above)]
-        down = [_hash((start[i], sorted((down[j], p) for j, p in near))) for i, near in enumerate(below)]
+        up = [_mixed(start[i], [(up[j], p) for j, p in near]) for i, near in enumerate(above)]
+        down = [_mixed(start[i], [(down[j], p) for j, p in near]) for i, near in enumerate(below)]
         if radius in _RADII:
             found += [up, down]
     return found
@@ -108,6 +109,11 @@ def details(graph: CanonicalGraph, atom: Atom) -> tuple[object, ...]:
     weight = graph.arrays.get(atom.key, {}).get("weight")
     shape = () if weight is None else weight.shape
     return atom.op, shape, str(sorted(atom.attributes.items(), key=lambda item: item[0]))
+
+
+def _mixed(start: int, near: list[tuple[int, int]]) -> int:
+    """A hash of whole numbers alone, which Python keeps the same in every run."""
+    return hash((start, *sorted(near))) & _MASK
 
 
 def _hash(content: object) -> int:
