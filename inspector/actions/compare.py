@@ -16,6 +16,7 @@ from inspector import comparison
 from inspector.actions.parameters import Flag, OutputFile
 from inspector.actions.registry import action
 from inspector.errors import BadInput, UnknownName
+from inspector.views import media_for
 
 if TYPE_CHECKING:
     from inspector.comparison import Comparison
@@ -92,6 +93,7 @@ def compare(
     json: Annotated[OutputFile | None, Flag(("--json",))] = None,
     output: OutputFile | None = None,
     fail_on: list[str] | None = None,
+    cka: Annotated[OutputFile | None, Flag(("--cka",))] = None,
     seed: int = 0,
     preprocess: str | None = None,
     device: str = "cpu",
@@ -108,6 +110,8 @@ def compare(
         json: File for the whole result as JSON.
         output: Report to write: .html, .svg or .md.
         fail_on: What ends with exit code 3: structure, weights, activations or activations:1e-4.
+        cka: Picture (.png, .svg) of which layers see the same, for networks that differ; wants 4 samples or
+            more, as --random 16.
         seed: Seed of the random samples.
         preprocess: How pictures are prepared, for both models, instead of what each model says.
         device: Where to run: cpu, cuda or auto.
@@ -122,6 +126,12 @@ def compare(
         written.append(json)
     if output is not None:
         written.append(comparison.write_report(found, output))
+    if cka is not None:
+        samples = comparison.probes(found.alignment, inputs, count=random, seed=seed, preprocess=preprocess)
+        names = a.name, b.name
+        layers = comparison.compare_layers(found.alignment, samples)
+        comparison.draw_similarities(layers, names, media=media_for(cka)).save(cka)
+        written.append(cka)
     agrees = {
         "structure": found.structure_agrees,
         "weights": found.weights_agree,

@@ -10,7 +10,7 @@ import numpy as np
 
 from inspector.comparison.alignment import Alignment, Pair
 from inspector.comparison.differences import Difference, aligned, difference
-from inspector.comparison.probes import Probe
+from inspector.comparison.probing import Probe
 from inspector.execution.capturing import Prepared, prepare
 from inspector.execution.runner import on_host
 from inspector.model import Model

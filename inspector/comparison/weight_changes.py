@@ -185,7 +185,7 @@ _EXPLANATIONS: tuple[Callable[[Array, Array], Said], ...] = (_rounded, _permuted
 def _histogram(a: Array, b: Array, bins: int) -> tuple[tuple[int, ...], tuple[float, ...]] | None:
     change = b.astype(np.float64) - a.astype(np.float64)
     change = change[np.isfinite(change)]
-    if not change.size:
+    if not change.size or np.ptp(change) <= bins * np.spacing(np.abs(change).max()):
         return None
     counts, edges = np.histogram(change, bins)
     return tuple(map(int, counts)), tuple(map(float, edges))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,9 +31,9 @@ def pair_weights(alignment: Alignment, pair: Pair) -> tuple[WeightChange, ...]:
     arrays_a = alignment.a.arrays.get(pair.a.key, {})
     arrays_b = alignment.b.arrays.get(pair.b.key, {})
     found: list[WeightChange] = []
-    for role in dict.fromkeys((*arrays_a, *arrays_b)):
-        a, b = arrays_a.get(role), arrays_b.get(role)
-        names = _name(alignment.a, pair.a, role), _name(alignment.b, pair.b, role)
+    for role, other in _roles(arrays_a, arrays_b):
+        a, b = arrays_a.get(role), arrays_b.get(other)
+        names = _name(alignment.a, pair.a, role), _name(alignment.b, pair.b, other)
         if a is None or b is None:
             present = a if b is None else b
             if present is None or (role == "bias" and not np.any(present)):
@@ -44,6 +45,18 @@ def pair_weights(alignment: Alignment, pair: Pair) -> tuple[WeightChange, ...]:
             a, b = (np.zeros_like(present) if array is None else array for array in (a, b))
         found.append(_explained(alignment, weight_change(a, b, names), pair, role))
     return tuple(found)
+
+
+def _roles(a: Mapping[str, Array], b: Mapping[str, Array]) -> list[tuple[str, str]]:
+    """Roles of A and of B that belong together: of one name, else (files without names) of one size."""
+    found = {role: role for role in a if role in b}
+    left = [role for role in b if role not in found]
+    for role in a:
+        fit = next((o for o in left if b[o].size == a[role].size), None) if role not in found else None
+        if fit is not None:
+            found[role] = fit
+            left.remove(fit)
+    return [(role, found.get(role, role)) for role in a] + [(role, role) for role in left]
 
 
 def keeps_values(change: WeightChange, bare: bool) -> bool:

@@ -98,15 +98,17 @@ def drawn_rows(found: Comparison, rows: list[Row], most: int) -> tuple[str, int,
     widths = [_STEP * (1 + max(place.values(), default=0)) for place, _ in sides]
     base = (_MARGIN + _TEXT + 14 + widths[0], _MARGIN + _TEXT + 14 + widths[0] + _LINK)
     width = base[1] + widths[1] + 14 + _TEXT + _MARGIN
-    parts: list[str] = []
+    grounds, runs, dots = list[str](), list[str](), list[str]()
     for (place, edges), x, turn, side in zip(sides, base, (-1, 1), ("a", "b"), strict=True):
         keys = {row: key for key, row in _places(rows, side).items()}
         ends = {row: x + turn * _STEP * place[key] for row, key in keys.items()}
-        parts += [_edge(edge, ends, x + turn * _STEP * edge.lane, at) for edge in edges]
+        runs += [_edge(edge, ends, x + turn * _STEP * edge.lane, at) for edge in edges]
     for one in shown:
-        parts.append(_gap(one, width) if one.hidden else _row(one, found, sides, base, widths, width))
+        grounds.append(_gap(one, width) if one.hidden else _row(one, found, width))
+        dots.append("" if one.hidden else _dots(one, sides, base))
     height = shown[-1].top + shown[-1].height + _MARGIN if shown else _MARGIN
-    return "".join(parts), int(width), int(height)
+    quiet = f"<g pointer-events='none'>{''.join([*runs, *dots])}</g>"
+    return "".join(grounds) + quiet, int(width), int(height)
 
 
 def _places(rows: list[Row], side: str) -> dict[str, int]:
@@ -136,7 +138,9 @@ def _folded(rows: list[Row], most: int) -> list[_Shown]:
 
 
 def _told(row: Row) -> list[str]:
-    told = [_cut(change, 2 * _LETTERS + 20) for change in row.changes[:3]]
+    if row.state == "values":
+        return []
+    told = [_cut(change, _LETTERS + 8) for change in row.changes[:3]]
     return [*told, f"… and {len(row.changes) - 3} more"] if len(row.changes) > 3 else told
 
 
@@ -162,44 +166,48 @@ def _gap(one: _Shown, width: float) -> str:
     )
 
 
-def _row(
-    one: _Shown,
-    found: Comparison,
-    sides: list[tuple[dict[str, int], list[Lane]]],
-    base: tuple[float, float],
-    widths: list[int],
-    width: float,
-) -> str:
+def _row(one: _Shown, found: Comparison, width: float) -> str:
+    """The ground and the words of a row; those of its changes stand below B's node."""
     row, y = one.row, one.top + _PLAIN / 2
     ink, ground = COLORS[row.state]
-    parts = [f"<g class='row {row.state}' id='row-{one.index}' data-row='{one.index}'>"]
-    fill, seen = (ground, 0.75) if row.state != "equal" else ("transparent", 0)
+    fill, seen = (ground, 0.8) if row.state != "equal" else ("transparent", 0)
     frame = f" stroke='{ink}' stroke-width='2'" if row.parts else ""
-    parts.append(
+    parts = [
+        f"<g class='row {row.state}' id='row-{one.index}'>"
         f"<rect class='ground' x='6' y='{one.top + 1:g}' width='{width - 12:g}' rx='5' "
         f"height='{one.height - 2:g}' fill='{fill}' fill-opacity='{seen}'{frame}/>"
-    )
-    dots: list[float] = []
-    for atom, graph, (place, _), x, turn in zip(
-        (row.a, row.b), (found.alignment.a, found.alignment.b), sides, base, (-1, 1), strict=True
-    ):
-        if atom is None:
-            continue
-        dots.append(x + turn * _STEP * place[atom.key])
-        edge = _MARGIN + _TEXT if turn < 0 else width - _MARGIN - _TEXT
-        parts += _node(graph, atom, edge, y, turn < 0)
-    if len(dots) == 2:
-        dash = "" if row.state != "equal" else " stroke-opacity='0.45'"
-        parts.append(
-            f"<path class='link' d='M{dots[0]:g} {y:g}H{dots[1]:g}' stroke='{ink}' stroke-width='1.5'{dash}/>"
-        )
-    parts += [
-        f"<circle cx='{x:g}' cy='{y:g}' r='5' fill='{ground}' stroke='{ink}' stroke-width='2'/>" for x in dots
     ]
+    left, right = _MARGIN + _TEXT, width - _MARGIN - _TEXT
+    for atom, graph, x, end in (
+        (row.a, found.alignment.a, left, True),
+        (row.b, found.alignment.b, right, False),
+    ):
+        if atom is not None:
+            parts += _node(graph, atom, x, y, end)
     for i, change in enumerate(_told(row)):
-        place_y = one.top + _PLAIN + _LINE * i + 4
-        parts.append(_words(width / 2, place_y, change, 11.5, ink, bold=i == 0 and row.parts, middle=True))
+        below = one.top + _PLAIN + _LINE * i + 7
+        parts.append(_words(right, below, change, 11.5, ink, bold=i == 0 and row.parts))
+    if row.state == "values":
+        parts.append(_words(width - _MARGIN, y + 12, row.changes[-1], 11, ink, end=True))
     return "".join([*parts, "</g>"])
+
+
+def _dots(one: _Shown, sides: list[tuple[dict[str, int], list[Lane]]], base: tuple[float, float]) -> str:
+    row, y = one.row, one.top + _PLAIN / 2
+    ink, ground = COLORS[row.state]
+    places = [
+        x + turn * _STEP * place[atom.key]
+        for atom, (place, _), x, turn in zip((row.a, row.b), sides, base, (-1, 1), strict=True)
+        if atom is not None
+    ]
+    faint = "" if row.state != "equal" else " stroke-opacity='0.45'"
+    link = ""
+    if len(places) == 2:
+        link = f"<path d='M{places[0]:g} {y:g}H{places[1]:g}' stroke='{ink}' stroke-width='1.5'{faint}/>"
+    return link + "".join(
+        f"<circle cx='{x:g}' cy='{y:g}' r='5' fill='{ground}' stroke='{ink}' stroke-width='2'/>"
+        for x in places
+    )
 
 
 def _node(graph: CanonicalGraph, atom: Atom, x: float, y: float, end: bool) -> list[str]:

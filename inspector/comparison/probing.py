@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from inspector.model import Model, Value
 __all__ = ["InputLink", "Probe", "input_links", "probes"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+_TRANSPOSE = re.compile(r"axes (\d+(?:,\d+)*)\b")
+"""How an edge note begins that tells a transpose."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,13 @@ def _order(notes_a: Sequence[str], notes_b: Sequence[str]) -> tuple[int, ...] | 
 
 
 def _axes(notes: Sequence[str]) -> tuple[int, ...] | None:
+    """The order of axes after a chain of transposes; None where anything else stands in it."""
     total: tuple[int, ...] | None = None
     for note in notes:
-        if not note.startswith("axes ") or note == "axes reversed":
+        said = _TRANSPOSE.match(note)
+        if said is None:
             return None
-        axes = tuple(int(n) for n in note.removeprefix("axes ").split(","))
+        axes = tuple(int(n) for n in said[1].split(","))
         total = axes if total is None else tuple(total[i] for i in axes)
     return total
 
@@ -137,9 +142,19 @@ def _pictures(inputs: Any) -> list[str]:
 
 
 def _picture(a: Model, b: Model, path: str, preprocess: str | None) -> Probe:
+    """Each model's own preparation; where one says nothing of it, that of the other."""
     one, other = (read_inputs(model, path, preprocess=preprocess) for model in (a, b))
+    recipe_a, recipe_b = one.preprocess, other.preprocess
+    shared: list[str] = []
+    if recipe_a is not None and recipe_b is not None:
+        if "assumed" in recipe_b.source:
+            other = read_inputs(b, path, preprocess=replace(recipe_a, layout="", name="as A"))
+            shared = ["Nothing in B says how its pictures are prepared; they are prepared as for A."]
+        elif "assumed" in recipe_a.source:
+            one = read_inputs(a, path, preprocess=replace(recipe_b, layout="", name="as B"))
+            shared = ["Nothing in A says how its pictures are prepared; they are prepared as for B."]
     notes = [f"A: {line}" for line in one.describe()] + [f"B: {line}" for line in other.describe()]
-    return Probe(one.feeds, other.feeds, tuple(notes))
+    return Probe(one.feeds, other.feeds, (*notes, *shared))
 
 
 def _carried(feeds: Mapping[str, Array], target: Model, links: tuple[InputLink, ...]) -> dict[str, Array]:
@@ -159,7 +174,7 @@ def _fitted(array: Array, value: Value, orders: tuple[tuple[int, ...], ...]) -> 
         return array.astype(kind)
     for order in (*orders, *_usual(array.ndim)):
         if len(order) == array.ndim and _fits(tuple(array.shape[axis] for axis in order), shape):
-            return np.ascontiguousarray(array.transpose(order)).astype(kind)
+            return array.transpose(order).astype(kind, order="C")
     closed = tuple(size if isinstance(size, int) else -1 for size in shape)
     if closed.count(-1) <= 1 and array.size % max(1, abs(int(np.prod(closed)))) == 0:
         return array.reshape(closed).astype(kind)
