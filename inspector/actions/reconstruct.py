@@ -148,7 +148,7 @@ def reconstruct(
     made: list[Projection] = []
     if input is not None:
         for name in [input] if isinstance(input, str) else input:
-            names.append(name)
+            names.append(Path(name).name)
             made.append(
                 dissection.project(
                     stage, execution.read_picture(name), layer, channels=unit or top_channels,
