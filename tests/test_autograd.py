@@ -234,6 +234,14 @@ def test_shape_errors_name_the_node_and_the_shapes_once(chain: ModelProto) -> No
     assert text.count("float32[2, 5], float32[3, 4]") == 1
 
 
+def test_a_file_optimised_for_one_processor_says_so() -> None:
+    text = "g (float[1, 8, 4, 4] x) => (float[1, 8, 4, 4] y) { y = com.microsoft.nchwc.Conv(x, w) }"
+    proto = model(text, w=np.zeros((8, 8, 1, 1)))
+    proto.opset_import.add(domain="com.microsoft.nchwc", version=1)
+    with pytest.raises(UnsupportedOperator, match=r"optimised the file for one processor.*level extended"):
+        inspector.to_torch(proto)
+
+
 def test_an_unknown_operator_says_what_exists() -> None:
     proto = model("g (float[3] x) => (float[3] y) { y = Gelu(x) }", opset=13)
     with pytest.raises(UnsupportedOperator, match=r"Gelu 'y': domain ai.onnx, opset 13.*from opset 20"):

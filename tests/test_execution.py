@@ -21,12 +21,13 @@ from inspector.execution import (
     capture,
     measure_tensor,
     open_session,
+    prepare,
     random_feeds,
     run,
     run_bound,
     tensor_of,
 )
-from inspector.execution.devices import cuda_obstacle
+from inspector.execution.devices import Device, cuda_obstacle
 
 OBSTACLE = cuda_obstacle()
 
@@ -65,6 +66,19 @@ def test_cuda_agrees_with_the_cpu(classifier: inspector.Model) -> None:
     for key in cpu:
         scale = np.abs(cpu[key]).max() or 1
         assert np.abs(gpu[key] - cpu[key]).max() <= 1e-3 * scale
+
+
+def test_a_given_budget_limits_the_memory_of_a_gpu(classifier: inspector.Model) -> None:
+    feeds = random_feeds(classifier)
+    weights = sum(weight.nbytes for weight in classifier.weights.values())
+    runner = prepare(classifier, feeds, budget=50_000_000).runner
+    assert runner.memory == weights + 50_000_000
+    assert runner.chosen.memory == runner.memory
+    ((name, options), cpu) = Device("cuda", memory=runner.memory).providers
+    assert (name, cpu) == ("CUDAExecutionProvider", "CPUExecutionProvider")
+    assert options["gpu_mem_limit"] == str(weights + 50_000_000)
+    assert prepare(classifier, feeds).runner.memory is None
+    assert "gpu_mem_limit" not in Device("cuda").providers[0][1]
 
 
 def test_weights_are_mapped_not_copied(tmp_path: Path) -> None:

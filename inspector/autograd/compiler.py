@@ -19,6 +19,9 @@ from inspector.errors import UnsupportedOperator
 
 __all__ = ["Compiler", "Scope", "finished"]
 
+BLOCKED = "com.microsoft.nchwc"
+"""Convolutions over blocks of 8 or 16 channels, as wide as the processor's registers."""
+
 GRAPHS = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 
@@ -191,7 +194,12 @@ def _constant(given: Mapping[str, AttributeProto], load: Loader) -> Any:
 def _unknown(node: NodeProto, key: str, domain: str, opset: int) -> str:
     newer = [o.since for o in operators() if (o.domain, o.name) == (domain, node.op_type)]
     same = sorted({o.name for o in operators() if o.domain == domain})
-    if newer:
+    if domain == BLOCKED:
+        exists = (
+            "ONNX Runtime wrote it when it optimised the file for one processor, whose blocks of channels no "
+            "other program reads; open the file as it was before, or optimise it at level extended"
+        )
+    elif newer:
         exists = f"it exists from opset {min(newer)} on"
     elif same:
         exists = f"this domain has {len(same)} others"

@@ -167,7 +167,7 @@ def prepare(
     """
     arrays, _ = complete_feeds(model, feeds)
     plan = plan_capture(model, arrays, values, mode=mode, budget=budget, strategy=strategy, sweep=sweep)
-    return Prepared(model, plan, Runner(model, plan, device, threads))
+    return Prepared(model, plan, Runner(model, plan, device, threads, budget))
 
 
 def capture(

@@ -27,10 +27,14 @@ DeviceName = Literal["cpu", "cuda"]
 
 @dataclass(frozen=True)
 class Device:
-    """The device to ask for, and why it is not the one that was wished."""
+    """The device to ask for, and why it is not the one that was wished.
+
+    `memory` is the most bytes that a session may take of a GPU, None for all there are.
+    """
 
     name: DeviceName
     note: str = ""
+    memory: int | None = None
 
     @property
     def providers(self) -> list[Any]:
@@ -39,6 +43,8 @@ class Device:
         TF32 is off, so that float32 means float32; memory grows by what is asked for, not by doubling.
         """
         options = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
+        if self.memory is not None:
+            options["gpu_mem_limit"] = str(self.memory)
         cuda = [("CUDAExecutionProvider", options)] if self.name == "cuda" else []
         return [*cuda, "CPUExecutionProvider"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -48,12 +48,22 @@ class Runner:
     plan: Plan
     asked: str = "cpu"
     threads: int = 0
+    budget: int | None = None
     parts: dict[int, Part] = field(default_factory=dict)
 
     @cached_property
     def chosen(self) -> Device:
-        """The device to ask for."""
-        return choose_device(self.asked)
+        """The device to ask for; on a GPU it gets no more memory than `memory`."""
+        return replace(choose_device(self.asked), memory=self.memory)
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes for the weights, and for a given budget of values or the two largest that a node needs."""
+        if self.budget is None:
+            return None
+        sizes = [value.nbytes or 0 for value in self.plan.values.values()]
+        weights = sum(weight.nbytes for weight in self.model.weights.values())
+        return weights + max(self.budget, 2 * max(sizes, default=0))
 
     @property
     def device(self) -> str:
