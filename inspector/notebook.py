@@ -10,7 +10,7 @@ from inspector import model as models
 from inspector import workbench
 from inspector.actions.report import collect
 
-__all__ = ["Page", "show"]
+__all__ = ["Page", "open"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Page:
         )
 
 
-def show(model: Any, input: Any = None, *, height: int = 640) -> Page:
+def open(model: Any, input: Any = None, *, height: int = 640) -> Page:
     """The page of a model, to be the last line of a notebook's cell.
 
     `model` is anything that can be opened; with an input the page also holds the answer, the statistics

@@ -24,7 +24,7 @@ function App({ source, fixed }: { source: Source; fixed: Fixed | null }) {
   const [held, setHeld] = useState<Held>({ models: [], first: [], input: "" }), [digest, setDigest] = useState(""), [doc, setDoc] = useState<ModelDocument | null>(fixed?.held.model ?? null);
   const [error, setError] = useState(""), [job, setJob] = useState<JobState | null>(null), [schemas, setSchemas] = useState<Record<string, Schema>>({});
   const [dark, setDark] = useState(() => (localStorageOf("mode") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark");
-  useEffect(() => { document.documentElement.dataset.mode = dark ? "dark" : "light"; }, [dark]);
+  document.documentElement.dataset.mode = dark ? "dark" : "light"; // before any canvas reads its colours
 
   const refresh = async (): Promise<Held> => { const found = await live!.json<Held>("models"); setHeld(found); return found; };
   useEffect(() => {

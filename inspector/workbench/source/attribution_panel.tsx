@@ -8,7 +8,7 @@ interface Props { source: Live; digest: string; models: [string, string][]; sche
 
 export function AttributionPanel({ source, digest, models, schemas, input, run }: Props) {
   const [methods, setMethods] = useState<string[]>([]), [chosen, setChosen] = useState<string[]>(["grad-cam"]), [target, setTarget] = useState("");
-  useEffect(() => { source.work("actions/methods", {}, () => undefined).then((job) => setMethods(job.result.methods.map((m: any) => m.name))).catch(() => setMethods([])); }, []);
+  useEffect(() => { source.work("actions/methods", {}, () => undefined).then((job) => setMethods(job.result.methods.map((m: any) => m.method))).catch(() => setMethods([])); }, []);
   const rows: any[] = run?.rankings?.[0]?.rows[0] ?? [], named = rows.find((row) => row.label === target);
   return <section><h2>Attribution</h2>
     <fieldset class="methods"><legend>Methods</legend>{methods.map((name) => <label key={name}><input type="checkbox" checked={chosen.includes(name)} onChange={() => setChosen(chosen.includes(name) ? chosen.filter((c) => c !== name) : [...chosen, name])} />{name}</label>)}</fieldset>
