@@ -13,8 +13,8 @@ Weights = dict[str, np.ndarray[Any, np.dtype[Any]]]
 Nodes = list[onnx.NodeProto]
 
 
-def network(seed: int = 5) -> tuple[Nodes, Weights]:
-    """Stem, pooling, three residual blocks and a dense layer; every BatchNorm has statistics of its own."""
+def network(seed: int = 5, blocks: int = 3) -> tuple[Nodes, Weights]:
+    """Stem, pooling, residual blocks and a dense layer; every BatchNorm has statistics of its own."""
     rng = np.random.default_rng(seed)
     nodes: Nodes = []
     weights: Weights = {}
@@ -50,7 +50,7 @@ def network(seed: int = 5) -> tuple[Nodes, Weights]:
         )
     )
     x = "pool"
-    for i in range(3):
+    for i in range(blocks):
         y = conv(conv(x, f"b{i}.1", 16), f"b{i}.2", 16, relu=False)
         nodes.append(helper.make_node("Add", [x, y], [f"b{i}.s"], name=f"b{i}.add"))
         nodes.append(helper.make_node("Relu", [f"b{i}.s"], [f"b{i}.o"], name=f"b{i}.relu"))
