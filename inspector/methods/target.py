@@ -82,7 +82,8 @@ def settle_target(
         if found is None and _is_expression(spec, outputs):
             return Target(name, None, expression=spec)
         if found is None:
-            raise UnknownName.among("class", spec, model_labels(model), "An index works too.")
+            hint = f"An index works too, or an expression of the outputs: {', '.join(list(outputs)[:5])}."
+            raise UnknownName.among("class", spec, model_labels(model), hint)
         spec = found
     scores = class_scores(outputs[name], name)
     count = scores.shape[1]
@@ -137,7 +138,8 @@ def _is_expression(text: str, outputs: Mapping[str, Tensor]) -> bool:
         tree = ast.parse(_quoted(text, outputs), mode="eval")
     except SyntaxError:
         return False
-    return any(isinstance(node, ast.Name) for node in ast.walk(tree))
+    known = {name for name in outputs if name.isidentifier()} | {f"_output_{i}" for i in range(len(outputs))}
+    return any(isinstance(node, ast.Name) and node.id in known for node in ast.walk(tree))
 
 
 def _quoted(text: str, outputs: Mapping[str, Tensor]) -> str:

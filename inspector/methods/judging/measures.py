@@ -25,7 +25,6 @@ __all__ = [
     "Measurement",
     "find_measure",
     "known_measures",
-    "magnitudes",
     "measure",
     "over_places",
 ]
@@ -139,11 +138,6 @@ def over_places(made: Attribution) -> Places:
     """The first row's map over places, everything else summed."""
     values = made.values[0].astype(np.float64)
     return values.sum(_others(made.axes))
-
-
-def magnitudes(values: npt.NDArray[Any], axes: tuple[str, ...]) -> Places:
-    """The magnitudes of one row's raw map, summed over channels and heads."""
-    return np.abs(values.astype(np.float64)).sum(_others(axes))
 
 
 def _others(axes: tuple[str, ...]) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from inspector.autograd.network import Network
 from inspector.methods.judging.agreement import rank_correlation
-from inspector.methods.judging.measures import Judged, Measurement, magnitudes, measure
+from inspector.methods.judging.measures import Judged, Measurement, measure
 
 __all__ = ["randomisation", "randomised"]
 
@@ -24,18 +24,19 @@ HOLDING = frozenset(
 
 @measure("randomisation", paper="arXiv:1810.03292", better="lower")
 def randomisation(judged: Judged) -> Measurement:
-    """Rank correlation of magnitudes with the map of the same net of random weights (section 3.1).
+    """Rank correlation with the map of the same net of random weights (section 3.1).
 
     The curve gives it as the weights are drawn anew from the last layer to the first, in equal steps; the
-    value is its end. A map that stays alike says little about the model.
+    value is its end. A map that stays alike says little about the model. Signed values are compared: the
+    magnitudes of maps that multiply by the input are zero where the input is, whatever the weights.
     """
-    before = magnitudes(judged.made.values[0], judged.made.axes)
+    before = judged.made.values[0]
     shares = [k / STAGES for k in range(STAGES + 1)]
     found = [1.0]
     for share in shares[1:]:
         net = randomised(judged.subject.net, share, judged.subject.seed)
         after = judged.again(dataclasses.replace(judged.subject, network=net))
-        found.append(rank_correlation(before, magnitudes(after, judged.made.axes)))
+        found.append(rank_correlation(before, after))
     notes: tuple[str, ...] = ()
     if found[-1] > SUSPICIOUS:
         notes = (

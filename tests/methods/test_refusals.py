@@ -1,0 +1,96 @@
+"""Is what cannot be explained said plainly, with what to do instead?"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import inspector
+from inspector.errors import BadInput, NoGradientPath, UnknownName
+from inspector.methods import attribute
+
+X = np.random.default_rng(0).normal(size=(1, 4)).astype(np.float32)
+RNG = np.random.default_rng(1)
+
+
+def model_of(nodes: list[onnx.NodeProto], *stored: onnx.TensorProto) -> inspector.Model:
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])
+    weight = numpy_helper.from_array(RNG.normal(size=(4, 3)).astype(np.float32), "w")
+    graph = helper.make_graph(nodes, "net", [x], [y], [weight, *stored])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    onnx.checker.check_model(proto)
+    return inspector.open_model(proto)
+
+
+@pytest.fixture(scope="module")
+def dense() -> inspector.Model:
+    return model_of([helper.make_node("MatMul", ["x", "w"], ["y"], name="dense")])
+
+
+@pytest.fixture(scope="module")
+def rounded() -> inspector.Model:
+    """Quantised and back before the linear layer: no derivative but a straight-through one."""
+    scale = numpy_helper.from_array(np.float32(0.05), "scale")
+    zero = numpy_helper.from_array(np.int8(0), "zero")
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"], name="quantise"),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"], name="back"),
+        helper.make_node("MatMul", ["d", "w"], ["y"], name="dense"),
+    ]
+    return model_of(nodes, scale, zero)
+
+
+@pytest.mark.parametrize("method", ["gradient", "integrated-gradients", "guided-backprop"])
+def test_a_quantised_model_needs_straight_through(rounded: inspector.Model, method: str) -> None:
+    with pytest.raises(NoGradientPath, match="straight_through"):
+        attribute(rounded, X, method, 1)
+    assert np.abs(attribute(rounded, X, method, 1, straight_through=True).values).max() > 1e-3
+
+
+def test_and_perturbation_needs_nothing(rounded: inspector.Model) -> None:
+    assert np.abs(attribute(rounded, X, "shapley", 1).values).max() > 1e-3
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "eigen-cam", "score-cam"])
+def test_a_net_without_places_has_no_class_map(dense: inspector.Model, method: str) -> None:
+    with pytest.raises(NoGradientPath, match="gradients"):
+        attribute(dense, X, method, 1)
+
+
+@pytest.mark.parametrize("method", ["attention", "rollout", "legrad"])
+def test_a_net_without_attention_has_no_attention_map(dense: inspector.Model, method: str) -> None:
+    with pytest.raises(NoGradientPath, match="no attention"):
+        attribute(dense, X, method, 1)
+
+
+def test_a_wrong_target_is_told_the_right_ones(dense: inspector.Model) -> None:
+    with pytest.raises(BadInput, match="3 classes, 0 to 2"):
+        attribute(dense, X, "gradient", 3)
+    with pytest.raises(UnknownName, match="index"):
+        attribute(dense, X, "gradient", "tabby")
+    with pytest.raises(BadInput, match="one number"):
+        attribute(dense, X, "gradient", "y * 2")
+
+
+def test_wrong_names_are_told_near_ones(dense: inspector.Model, classifier: inspector.Model) -> None:
+    with pytest.raises(UnknownName, match="grad-cam"):
+        attribute(dense, X, "gradcam", 1)
+    with pytest.raises(UnknownName, match="samples"):
+        attribute(dense, X, "lime", 1, sample=3)
+    with pytest.raises(UnknownName, match="relu_25"):
+        attribute(classifier, np.zeros((1, 3, 224, 224), np.float32), "grad-cam", 1, layer="relu_26")
+
+
+def test_a_map_of_zeros_says_what_to_try() -> None:
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="dense"),
+        helper.make_node("Sub", ["a", "far"], ["b"], name="shift"),
+        helper.make_node("Relu", ["b"], ["y"], name="dead"),
+    ]
+    dead = model_of(nodes, numpy_helper.from_array(np.float32(1000), "far"))
+    found = attribute(dead, X, "gradient", 1)
+    assert not found.values.any()
+    assert "zero everywhere" in " ".join(found.notes)
