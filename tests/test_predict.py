@@ -67,6 +67,25 @@ def test_softmax_only_where_needed(operator: str, scale: str) -> None:
     assert shares == sorted(shares, reverse=True)
 
 
+def test_an_assumed_recipe_is_checked_against_the_likely_ones(shared_models: Path, fixtures: Path) -> None:
+    """This file says nothing of its pictures; it was trained on BGR minus means, not in torch's way."""
+    model = inspector.open_model(
+        shared_models / "imagenet_squeezenet1_1" / "squeezenet1_1_imagenet_op18.onnx"
+    )
+    assumed = predict(model, fixtures / "coffee.png")
+    (note,) = [note for note in assumed.notes if "only assumed" in note]
+    assert "imagenet-caffe 967 0.986" in note
+    assert "imagenet-caffe,channels=RGB 967 0.68" in note
+    assert "Try --preprocess imagenet-caffe;" in note
+    given = predict(model, fixtures / "coffee.png", preprocess="imagenet-caffe")
+    assert not any("assumed" in note for note in given.notes)
+    assert given.top[0].index == 967
+
+
+def test_a_stated_recipe_is_not_doubted(classifier: inspector.Model, fixtures: Path) -> None:
+    assert not any("assumed" in note for note in predict(classifier, fixtures / "coffee.png").notes)
+
+
 def test_labels_in_every_form(tmp_path: Path) -> None:
     names = ["cat", "dog", "owl"]
     (tmp_path / "lines.txt").write_text("\n".join(names))

@@ -14,7 +14,8 @@ from inspector.execution.inputs import Inputs, read_inputs
 from inspector.execution.labels import model_labels
 from inspector.execution.moments import Moments, measure
 from inspector.execution.preprocess import Preprocess
-from inspector.execution.session import open_session, run
+from inspector.execution.preset_check import describe_trials, try_presets
+from inspector.execution.session import Session, open_session, run
 from inspector.model import Model
 
 __all__ = ["Class", "Prediction", "Ranking", "predict", "rank_classes"]
@@ -93,7 +94,8 @@ def predict(
     """Run the model on files or arrays (`read_inputs`) and rank the classes of its outputs.
 
     Labels given must name every class; without them the model's own metadata is used. Softmax is applied
-    only where the numbers are not probabilities already, and the ranking says so.
+    only where the numbers are not probabilities already, and the ranking says so. Where nothing says how
+    pictures are prepared, the likely presets are tried and a note gives the confidence under each.
 
     Raises:
         BadInput: the inputs do not fit, or the labels are not as many as the classes.
@@ -119,8 +121,21 @@ def predict(
     rankings.sort(key=lambda ranking: -ranking.classes)
     if labels and not rankings:
         notes.append("Labels were given, but no output has the shape of classes.")
+    if rankings:
+        best = rankings[0]
+        trials = try_presets(model, read, lambda fed: _surest(model, session, fed, best, names))
+        notes += describe_trials(trials, read.preprocess.name if read.preprocess is not None else "")
     measured = {name: measure(a) for name, a in arrays.items() if a.dtype.kind not in "OUS"}
     return Prediction(tuple(rankings), measured, arrays, read, session.device, tuple(notes))
+
+
+def _surest(
+    model: Model, session: Session, feeds: Mapping[str, Array], like: Ranking, labels: Sequence[str]
+) -> tuple[str, float] | None:
+    """The best class of the first row of one output, and its probability."""
+    (array,) = run(session, complete_feeds(model, feeds)[0], [like.output])
+    (best,) = rank_classes(model, like.output, array, labels, top=1).rows[0]
+    return None if best.probability is None else (best.label or str(best.index), best.probability)
 
 
 def rank_classes(
