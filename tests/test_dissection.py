@@ -234,7 +234,7 @@ def spots(count: int = 6) -> Iterator[Example]:
 
 
 def test_planted_concepts_give_one_and_exact_unions(planted: inspector.Model) -> None:
-    labelled = Labelled({"red": "colour", "green": "colour"}, 6, spots, "spots")
+    labelled = Labelled({"red": "colour", "green": "colour"}, 6, list(spots()).__getitem__, "spots")
     found = dissection.dissect_layer(planted, labelled, "units", quantile=0.2)
     assert found.iou[0, 1] == 1.0
     assert found.iou[1, 0] == 1.0

@@ -101,6 +101,7 @@ def dissect(
     iou: float = 0.04,
     preprocess: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
+    engine: str = "embedded",
     seed: int = 0,
 ) -> Dissection:
     """Find the units that detect a concept, by Network Dissection.
@@ -117,6 +118,7 @@ def dissect(
         iou: Overlap above which a unit counts as a detector.
         preprocess: How pictures are prepared.
         device: Where to run.
+        engine: embedded, or ray[:address] to share the work out (extra `ray`); both give the same.
         seed: Seed of the drawn pictures.
     """
     if path is not None:
@@ -126,7 +128,14 @@ def dissect(
     names = [layer] if isinstance(layer, str) else list(layer)
     found = tuple(
         dissection.dissect_layer(
-            model, labelled, name, quantile=quantile, minimum=iou, preprocess=preprocess, device=device
+            model,
+            labelled,
+            name,
+            quantile=quantile,
+            minimum=iou,
+            preprocess=preprocess,
+            device=device,
+            engine=engine,
         )
         for name in names
     )

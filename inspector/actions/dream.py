@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from inspector import execution, views
 from inspector.actions.parameters import OutputFile
 from inspector.actions.registry import action
-from inspector.errors import BadInput
+from inspector.errors import BadInput, MissingOption
 from inspector.methods import maximize as maximizing
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Dreamt:
 )
 def dream(
     model: Model,
-    input: str,
+    input: str | None = None,
     path: OutputFile | None = None,
     *,
     layer: str | None = None,
@@ -106,6 +106,8 @@ def dream(
         device: Where to run.
         seed: Seed of the shifts.
     """
+    if input is None:
+        raise MissingOption(f"{model.name} needs a photograph: --input photo.jpg.")
     if path is not None:
         views.media_for(path)
     stage = maximizing.open_stage(model, preprocess=preprocess, device=device)

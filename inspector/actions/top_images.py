@@ -89,6 +89,7 @@ def top_images(
     units: int = 8,
     preprocess: str | None = None,
     device: Literal["cpu", "cuda"] = "cpu",
+    engine: str = "embedded",
     resume: bool = True,
 ) -> TopUnits:
     """Find the images and regions of a data set that excite each unit of a layer most.
@@ -103,6 +104,7 @@ def top_images(
         units: How many of the strongest units to show where none is named.
         preprocess: How pictures are prepared.
         device: Where to run.
+        engine: embedded, or ray[:address] to share the work out (extra `ray`); both give the same.
         resume: Go on from the state of an interrupted run, kept beside the page.
     """
     if top < 1:
@@ -116,7 +118,7 @@ def top_images(
             state.unlink(missing_ok=True)
     found = dissection.top_images(
         model, data, layer, k=top, show=units if unit is None else list(unit), preprocess=preprocess,
-        state=state, device=device,
+        state=state, device=device, engine=engine,
     )  # fmt: skip
     result = TopUnits(model.name, found, path)
     if path is not None and state is not None:

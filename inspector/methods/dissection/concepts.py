@@ -37,15 +37,19 @@ class Example:
 
 @dataclass(frozen=True)
 class Labelled:
-    """A labelled data set that can be streamed again and again in one order.
+    """A labelled data set of `count` pictures, each made or read when `example` is asked for its number.
 
     `categories` tells the kind (colour, texture, …) of every concept.
     """
 
     categories: Mapping[str, str]
     count: int
-    stream: Callable[[], Iterator[Example]]
+    example: Callable[[int], Example]
     source: str
+
+    def stream(self, part: int = 0, parts: int = 1) -> Iterator[Example]:
+        """Every `parts`-th example from number `part` on."""
+        return (self.example(number) for number in range(part, self.count, parts))
 
     @property
     def concepts(self) -> tuple[str, ...]:
@@ -86,18 +90,18 @@ def _labelled(
     masks_of: Callable[[Path, Pixels], Mapping[str, Mask]],
     source: str,
 ) -> Labelled:
-    def stream() -> Iterator[Example]:
-        for path in pictures:
-            name = path.relative_to(root).as_posix()
-            try:
-                picture = read_picture(path)
-                yield Example(name, picture, masks_of(path, picture))
-            except BadInput as cause:
-                yield Example(name, None, {}, str(cause))
+    def example(number: int) -> Example:
+        path = pictures[number]
+        name = path.relative_to(root).as_posix()
+        try:
+            picture = read_picture(path)
+            return Example(name, picture, masks_of(path, picture))
+        except BadInput as cause:
+            return Example(name, None, {}, str(cause))
 
     if not categories:
         raise BadInput(f"{source}: no concept has a mask.")
-    return Labelled(dict(categories), len(pictures), stream, source)
+    return Labelled(dict(categories), len(pictures), example, source)
 
 
 def _gray(path: Path) -> npt.NDArray[np.uint8]:

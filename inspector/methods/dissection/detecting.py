@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from torch.nn import functional
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
 from inspector.methods.dissection.concepts import Labelled, Mask
+from inspector.methods.dissection.engines import run_parts
 from inspector.methods.dissection.layer_maps import LayerMaps, open_layers
 from inspector.model import Model
 from inspector.progress import track
@@ -118,10 +120,12 @@ def dissect_layer(
     minimum: float = IOU,
     preprocess: str | Preprocess | None = None,
     device: str = "cpu",
+    engine: str = "embedded",
 ) -> LayerDissection:
     """Two passes over the data: exact thresholds, then IoU at the size that the model sees.
 
     Memory: the share `quantile` of a layer's values over the data, nothing per image besides.
+    `engine` is "embedded" or "ray[:address]"; both give the same bits.
 
     Raises:
         BadInput: no picture could be read, or none that could shows a concept.
@@ -131,52 +135,88 @@ def dissect_layer(
         raise BadInput(f"quantile {quantile:g} must lie between 0 and 1.")
     layers = open_layers(model, [layer], preprocess, device)
     key = layers.keys[0]
-    sketch, images, skipped = _thresholds(layers, key, labelled, quantile)
-    thresholds = sketch.thresholds
-    iou = _overlaps(layers, key, labelled, thresholds)
+    gpu = device == "cuda"
+    first = functools.partial(_tails, layers, key, labelled, quantile)
+    tails = run_parts(engine, first, f"Thresholds of {key}", gpu=gpu)
+    thresholds, images, skipped = _thresholds(tails, labelled, quantile)
+    layers.forget()
+    second = functools.partial(_overlaps, layers, key, labelled, thresholds)
+    counts = run_parts(engine, second, f"Overlaps of {key}", gpu=gpu)
+    both, either = sum(part[0] for part in counts), sum(part[1] for part in counts)
+    iou = np.divide(both, either, out=np.zeros(np.shape(both)), where=np.asarray(either) > 0)
     return LayerDissection(
         key, labelled.concepts, labelled.categories, iou, thresholds, images, skipped, minimum
     )
 
 
-def _thresholds(
-    layers: LayerMaps, key: str, labelled: Labelled, quantile: float
-) -> tuple[TailSketch, int, dict[str, str]]:
+@dataclass(frozen=True)
+class _Tail:
+    sketch: TailSketch | None
+    images: int
+    values: int
+    skipped: dict[str, str]
+
+
+def _tails(layers: LayerMaps, key: str, labelled: Labelled, quantile: float, part: int, parts: int) -> _Tail:
+    """The largest values over a share of the examples."""
     sketch: TailSketch | None = None
     skipped: dict[str, str] = {}
     images, values = 0, 0
     waiting: list[Array] = []
-    for example in track(labelled.stream(), f"Thresholds of {key}", labelled.count):
+    total = len(range(part, labelled.count, parts))
+    for example in track(labelled.stream(part, parts), f"Thresholds of {key}", total):
         if example.picture is None:
             skipped[example.name] = example.problem
             continue
         maps = layers.maps(example.picture)[key]
         rows = maps.reshape(len(maps), -1)
         images, values = images + 1, values + rows.shape[1]
-        if sketch is None:
+        if sketch is None or math.floor(quantile * rows.shape[1] * labelled.count) >= sketch.kept:
             kept = math.floor(quantile * rows.shape[1] * labelled.count) + 1
-            sketch = TailSketch(kept, np.empty((len(rows), 0), np.float32))
+            held = np.empty((len(rows), 0), np.float32) if sketch is None else sketch.values
+            sketch = TailSketch(kept, held)
         waiting.append(rows)
-        if sum(part.shape[1] for part in waiting) >= max(sketch.kept, 4096):
+        if sum(one.shape[1] for one in waiting) >= max(sketch.kept, 4096):
             sketch, waiting = sketch.merged(np.concatenate(waiting, 1)), []
-    if sketch is None:
+    if sketch is not None and waiting:
+        sketch = sketch.merged(np.concatenate(waiting, 1))
+    layers.forget()
+    return _Tail(sketch, images, values, skipped)
+
+
+def _thresholds(
+    tails: list[_Tail], labelled: Labelled, quantile: float
+) -> tuple[npt.NDArray[np.float32], int, dict[str, str]]:
+    """The exact thresholds of all shares, with the images read and those that could not be."""
+    skipped = {name: why for tail in tails for name, why in tail.skipped.items()}
+    sketches = [tail.sketch for tail in tails if tail.sketch is not None]
+    if not sketches:
         first = next(iter(skipped.items()), ("none", "the data set is empty"))
         raise BadInput(f"{labelled.source}: no picture could be read; {first[0]}: {first[1]}")
-    if waiting:
-        sketch = sketch.merged(np.concatenate(waiting, 1))
-    exact = TailSketch(math.floor(quantile * values) + 1, np.empty((len(sketch.values), 0), np.float32))
-    return exact.merged(sketch.values), images, skipped
+    kept = math.floor(quantile * sum(tail.values for tail in tails)) + 1
+    whole = TailSketch(kept, np.empty((len(sketches[0].values), 0), np.float32))
+    for sketch in sketches:
+        whole = whole.merged(sketch.values)
+    return whole.thresholds, sum(tail.images for tail in tails), dict(sorted(skipped.items()))
 
 
 def _overlaps(
-    layers: LayerMaps, key: str, labelled: Labelled, thresholds: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
-    """Sum over images of |A ∩ C| over |A ∪ C| (section 2.2), over the images that carry the concept."""
+    layers: LayerMaps,
+    key: str,
+    labelled: Labelled,
+    thresholds: npt.NDArray[np.float32],
+    part: int,
+    parts: int,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Sums over images of |A ∩ C| and |A ∪ C| (section 2.2) over a share of those that carry the concept.
+
+    They are whole numbers, so that adding shares in any order gives the same.
+    """
     concepts = {name: index for index, name in enumerate(labelled.concepts)}
     both = np.zeros((len(thresholds), len(concepts)))
     either = np.zeros_like(both)
     limits = torch.from_numpy(thresholds)[:, None, None]
-    for example in track(labelled.stream(), f"Overlaps of {key}", labelled.count):
+    for example in track(labelled.stream(part, parts), f"Overlaps of {key}"):
         if example.picture is None or not example.masks:
             continue
         placed = {name: _placed(layers.recipe, example.picture, mask) for name, mask in example.masks.items()}
@@ -194,7 +234,8 @@ def _overlaps(
             both[rows, columns] += shared
             alone = active.sum(1, dtype=torch.float64).numpy()[:, None]
             either[rows, columns] += alone + flat.sum(0, dtype=torch.float64).numpy() - shared
-    return np.divide(both, either, out=np.zeros_like(both), where=either > 0)
+    layers.forget()
+    return both, either
 
 
 def _placed(recipe: Preprocess, picture: npt.NDArray[np.uint8], mask: Mask) -> Mask:

@@ -57,6 +57,10 @@ class LayerMaps:
         found, _ = self._ready[shape].runner.run(feeds)
         return {key: self._first(key, np.asarray(on_host(found[key]))) for key in self.keys}
 
+    def forget(self) -> None:
+        """Let the session go, so that this can be sent to another process."""
+        self._ready.clear()
+
     def shapes(self, picture: npt.NDArray[np.uint8]) -> dict[str, tuple[int, ...]]:
         """Shapes of every value for a picture."""
         net = to_torch(self.model)

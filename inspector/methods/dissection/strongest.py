@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
+from inspector.methods.dissection.engines import run_parts
 from inspector.methods.dissection.layer_maps import LayerMaps, open_layers
 from inspector.methods.dissection.ranking import Ranking
 from inspector.methods.dissection.receptive import receptive_window
@@ -77,11 +79,13 @@ def top_images(
     preprocess: str | Preprocess | None = None,
     state: Path | None = None,
     device: str = "cpu",
+    engine: str = "embedded",
 ) -> TopImages:
     """Stream the data through the model once; memory does not grow with the number of images.
 
     `show` lists units, or is the number of strongest units, whose pictures are fetched in a second pass
-    over their images alone. `state` is a file from which an interrupted run goes on.
+    over their images alone. `state` is a file from which an interrupted run goes on (embedded engine).
+    `engine` is "embedded" or "ray[:address]"; both give the same bits.
 
     Raises:
         BadInput: no image, or none that could be read.
@@ -93,16 +97,42 @@ def top_images(
     mark = hashlib.sha256(
         json.dumps([model.digest, layers.keys, k, layers.recipe.to_dict(), listing(path)]).encode()
     ).hexdigest()
-    resumed = work.load(state, mark)
-    for item in track(stream_pictures(path, only=_Later(work.done) if resumed else None), "Ranking images"):
-        work.add(item.name, item.picture, item.problem)
-        if state is not None and work.done % SAVE_EVERY == 0:
-            work.save(state, mark)
+    resumed = work.load(state, mark) if engine == "embedded" else 0
+    if engine == "embedded":
+        pictures = stream_pictures(path, only=_Later(work.done) if resumed else None)
+        for item in track(pictures, "Ranking images"):
+            work.add(item.name, item.picture, item.problem)
+            if state is not None and work.done % SAVE_EVERY == 0:
+                work.save(state, mark)
+    else:
+        rank = functools.partial(_rank_part, layers, path, k)
+        for found in run_parts(engine, rank, "Ranking images", gpu=device == "cuda"):
+            work.merge(found)
     if work.ranking is None:
         first = next(iter(work.skipped.items()))
         raise BadInput(f"{data}: none of {work.done} images could be read; {first[0]}: {first[1]}")
     notes = (f"{resumed} images were ranked by an earlier run.",) if resumed else ()
     return work.finished(show, notes)
+
+
+class _Share:
+    """Every `parts`-th name that is asked for, from number `part` on."""
+
+    def __init__(self, part: int, parts: int) -> None:
+        self.next, self.part, self.parts = 0, part, parts
+
+    def __contains__(self, _: object) -> bool:
+        self.next += 1
+        return (self.next - 1) % self.parts == self.part
+
+
+def _rank_part(layers: LayerMaps, data: Path, k: int, part: int, parts: int) -> _Pass:
+    """The ranking of a share of the images, numbered as in the whole."""
+    work = _Pass(layers, data, k)
+    for number, item in enumerate(stream_pictures(data, only=_Share(part, parts))):
+        work.add(item.name, item.picture, item.problem, part + number * parts)
+    layers.forget()
+    return work
 
 
 class _Later:
@@ -126,8 +156,20 @@ class _Pass:
         self.skipped: dict[str, str] = {}
         self.done = 0
 
-    def add(self, name: str, picture: Pixels | None, problem: str) -> None:
-        number = self.done
+    def merge(self, other: _Pass) -> None:
+        """With the ranking of other images."""
+        self.done += other.done
+        self.skipped |= other.skipped
+        self.names |= other.names
+        self.shapes |= other.shapes
+        if self.ranking is None or other.ranking is None:
+            self.ranking = self.ranking or other.ranking
+        else:
+            self.ranking = self.ranking.merged(other.ranking)
+
+    def add(self, name: str, picture: Pixels | None, problem: str, place: int | None = None) -> None:
+        """One more image, or why it cannot be read."""
+        number = self.done if place is None else place
         self.done += 1
         if picture is None:
             self.skipped[name] = problem
@@ -170,7 +212,7 @@ class _Pass:
             for unit in range(units)
         )
         return TopImages(
-            self.key, hits, self.done - len(self.skipped), dict(self.skipped),
+            self.key, hits, self.done - len(self.skipped), dict(sorted(self.skipped.items())),
             self.layers.recipe.describe(), notes, seen,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -46,11 +46,10 @@ def synthetic_concepts(count: int = 120, side: int = 224, seed: int = 0) -> Labe
         **{f"letter {name}": "letter" for name in LETTERS},
     }
 
-    def stream() -> Iterator[Example]:
-        for number in range(count):
-            yield _scene(np.random.default_rng((seed, number)), side, f"synthetic {number:04d}")
+    def example(number: int) -> Example:
+        return _scene(np.random.default_rng((seed, number)), side, f"synthetic {number:04d}")
 
-    return Labelled(categories, count, stream, f"{count} drawn pictures, seed {seed}")
+    return Labelled(categories, count, example, f"{count} drawn pictures, seed {seed}")
 
 
 def _scene(random: np.random.Generator, side: int, name: str) -> Example:

@@ -1,0 +1,80 @@
+"""Do data-set jobs on a Ray cluster give the same bits as in one process, also after a worker's death?"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import inspector
+from inspector.errors import UnknownName
+from inspector.methods import dissection
+from inspector.methods.dissection.engines import run_parts
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    module = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    module.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield module
+    module.shutdown()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos")
+    for example in dissection.synthetic_concepts(7, 64).stream():
+        assert example.picture is not None
+        Image.fromarray(example.picture).save(path / f"{example.name}.png")
+    (path / "torn.png").write_bytes(b"x")
+    return path
+
+
+def test_top_images_are_the_same_bits(ray: Any, classifier: inspector.Model, folder: Path) -> None:
+    here, there = (
+        dissection.top_images(classifier, folder, "relu_4", k=3, engine=engine)
+        for engine in ("embedded", "ray")
+    )
+    assert here.hits == there.hits
+    assert here.images == there.images == 7
+    assert here.skipped == there.skipped
+
+
+def test_dissections_are_the_same_bits(ray: Any, classifier: inspector.Model) -> None:
+    labelled = dissection.synthetic_concepts(6, 64)
+    here, there = (
+        dissection.dissect_layer(classifier, labelled, "relu_4", engine=engine)
+        for engine in ("embedded", "ray")
+    )
+    np.testing.assert_array_equal(here.thresholds, there.thresholds)
+    np.testing.assert_array_equal(here.iou, there.iou)
+    assert here.iou.max() > 0
+
+
+def dying(marker: Path) -> Callable[[int, int], int]:
+    def work(part: int, parts: int) -> int:
+        if part == 1 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return part * parts
+
+    return work
+
+
+def test_a_killed_worker_is_survived(ray: Any, tmp_path: Path) -> None:
+    found = run_parts("ray", dying(tmp_path / "died"), "Counting")
+    assert (tmp_path / "died").exists()
+    assert found == [part * len(found) for part in range(len(found))]
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    with pytest.raises(UnknownName, match="ray"):
+        run_parts("rai", lambda part, parts: part, "Counting")
