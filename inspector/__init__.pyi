@@ -20,3 +20,4 @@ from .methods import Attribution as Attribution
 from .methods import attribute as attribute
 from .model import Model as Model
 from .model import open_model as open_model
+from .notebook import open as open

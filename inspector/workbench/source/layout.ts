@@ -9,7 +9,7 @@ export interface Placed {
 }
 
 export const NODE = 24, CLOSED = 30, HEAD = 22, PAD = 14, SIDE = 18, GAP = 34;
-const VIRTUAL = 6, SHORT = 6, FAN = 6, LANE = 6, SWEEPS = 4, PASSES = 6;
+const VIRTUAL = 6, SHORT = 6, FAN = 6, LANE = 6, FAR = 240, SWEEPS = 4, PASSES = 6;
 export const DIRECT = 0, ROUTED = 1, SIDELANE = 2, PORTAL = 3;
 
 interface Element { id: number; w: number; h: number; x: number; y: number; rank: number; first: number }
@@ -153,12 +153,24 @@ class Layout {
   private routes(at: Map<number, Element>) {
     const from: number[] = [], to: number[] = [], kind: number[] = [], first: number[] = [], starts = [0], points: number[] = [];
     const number = new Map<number, number>([...at.keys()].map((id, i) => [id, i]));
+    const fan = new Map<number, number>();
+    for (const edge of this.drawn.values()) fan.set(edge.from, (fan.get(edge.from) ?? 0) + 1);
     for (const edge of this.drawn.values()) {
       const a = at.get(edge.from)!, b = at.get(edge.to)!, local = this.scopes.get(edge.scope)!.edges.get(edge.local)!;
       const frame = edge.scope === 0 ? { x: 0, y: 0 } : at.get(this.items + edge.scope)!;
       const x1 = a.x + a.w / 2, y1 = a.y + a.h, x2 = b.x + b.w / 2, y2 = b.y;
       points.push(x1, y1);
-      if (local.kind === SIDELANE) points.push(local.way[0]! + frame.x, y1 + 24, local.way[0]! + frame.x, y2 - 24);
+      const deep = edge.from !== local.from || edge.to !== local.to, far = y2 - y1 > FAR;
+      if (far && fan.get(edge.from)! > FAN) {
+        points.push(x2, y2);
+        from.push(number.get(edge.from)!); to.push(number.get(edge.to)!); kind.push(PORTAL); first.push(edge.first);
+        starts.push(points.length / 2);
+        continue;
+      }
+      if (far && deep && local.kind === DIRECT) {
+        const p = at.get(local.from)!, q = at.get(local.to)!, lane = Math.max(p.x + p.w, q.x + q.w) - PAD / 2;
+        points.push(lane, y1 + 24, lane, y2 - 24);
+      } else if (local.kind === SIDELANE) points.push(local.way[0]! + frame.x, y1 + 24, local.way[0]! + frame.x, y2 - 24);
       else if (local.kind === ROUTED) for (let i = 0; i < local.way.length; i += 2) points.push(local.way[i]! + frame.x, local.way[i + 1]! + frame.y);
       points.push(x2, y2);
       from.push(number.get(edge.from)!); to.push(number.get(edge.to)!); kind.push(local.kind); first.push(edge.first);
