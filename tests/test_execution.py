@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 import inspector
-from inspector.errors import DeviceUnavailable, NotRunnable, OutputExists, UnknownName
+from inspector.errors import DeviceUnavailable, NotRunnable, OutputExists, TooLarge, UnknownName
 from inspector.execution import (
     axes_of_value,
     capture,
@@ -120,6 +120,19 @@ def test_what_cannot_run_says_why() -> None:
     model = inspector.open_model(proto)
     with pytest.raises(NotRunnable, match="opaque"):
         capture(model, np.zeros(1, np.float32))
+
+
+def test_memory_that_runs_out_is_said_with_the_next_step() -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Expand", ["x", "shape"], ["y"], "grow")],
+        "huge",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [helper.make_tensor("shape", TensorProto.INT64, [2], [1 << 22, 1 << 22])],
+    )
+    model = inspector.open_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    with pytest.raises(TooLarge, match=r"memory ran out.*smaller batch or input, or a budget"):
+        run(open_session(model), {"x": np.zeros(1, np.float32)})
 
 
 def test_features_write_a_folder_that_explains_itself(fixtures: Path, tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -107,3 +111,35 @@ def test_merged_counts_equal_one_pass() -> None:
     assert np.allclose(left.mean, whole.mean)
     assert np.allclose(left.std, whole.std)
     assert np.array_equal(left.histogram, whole.histogram)
+
+
+COUNT = """
+import sys
+import inspector
+from inspector.execution import data_statistics
+data_statistics(inspector.open_model(sys.argv[1]), sys.argv[2], state=sys.argv[3])
+"""
+
+
+def test_a_killed_pass_goes_on_where_it_was_saved(tmp_path: Path) -> None:
+    folder, state = tmp_path / "data", tmp_path / "state.npz"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for index in range(160):
+        np.save(folder / f"{index:03}.npy", rng.normal(size=(1, 1, 4, 4)).astype(np.float32))
+    onnx.save(units().proto, tmp_path / "net.onnx")
+    command = [sys.executable, "-c", COUNT, str(tmp_path / "net.onnx"), str(folder), str(state)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not state.exists() and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.002)
+    child.kill()
+    child.wait()
+    resumed, whole = data_statistics(units(), folder, state=state), data_statistics(units(), folder)
+    counted = int(resumed.notes[0].split()[0])
+    assert counted % 50 == 0
+    assert 0 < counted < 160
+    assert resumed.files == whole.files == 160
+    for key, unit in whole.units.items():
+        assert np.array_equal(resumed.units[key].counts.mean, unit.counts.mean)
+        assert np.array_equal(resumed.units[key].counts.m2, unit.counts.m2)
