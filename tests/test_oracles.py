@@ -14,6 +14,7 @@ from conformance.keras_oracle import keras, randomize, save
 from safetensors.torch import save_file
 from torch import nn
 
+import inspector
 from converters import Options, to_onnx
 from converters.keras_checked import config_dangers
 from converters.verify import Verification, verify
@@ -173,3 +174,24 @@ def test_two_inputs_go_by_name(route: str, tmp_path: Path) -> None:
         conversion = to_onnx(source, input_shape=shapes)
     assert {value.name for value in conversion.model.graph.input} == {"large", "small"}
     assert verify(conversion, source, Options()).verdict == "equal"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", ["_state_dict.pth", ".safetensors"])
+def test_squeezenet_weights_with_a_factory_give_the_same_probabilities(
+    suffix: str, shared_models: Path, fixtures: Path
+) -> None:
+    folder = shared_models / "imagenet_squeezenet1_1"
+    options = {"factory": "methods.test_one_map:SqueezeNet", "input_shape": {"": ("batch", 3, 224, 224)}}
+    made = inspector.open_model(folder / f"squeezenet1_1_imagenet{suffix}", **options)
+    reference = inspector.open_model(folder / "squeezenet1_1_imagenet_op18.onnx")
+    for image in (str(fixtures / name) for name in ("chelsea.png", "rocket.jpg")):
+        ours, theirs = (
+            {
+                row.index: row.probability
+                for row in inspector.predict(model, image).prediction.rankings[0].rows[0]
+            }
+            for model in (made, reference)
+        )
+        assert ours.keys() == theirs.keys()
+        assert all(abs(ours[index] - theirs[index]) < 1e-5 for index in ours)

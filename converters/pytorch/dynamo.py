@@ -15,7 +15,7 @@ import torch.onnx
 from converters.errors import ConversionFailed
 from converters.pytorch.inputs import Inputs
 
-__all__ = ["export_module", "export_program", "quiet"]
+__all__ = ["export_as_it_is", "export_module", "export_program", "quiet"]
 
 
 def export_module(
@@ -32,6 +32,21 @@ def export_module(
     modes = {layer: layer.training for layer in module.modules()}
     module.eval()
     try:
+        return export_as_it_is(module, inputs, opset)
+    finally:
+        for layer, mode in modes.items():
+            layer.training = mode
+
+
+def export_as_it_is(
+    module: torch.nn.Module, inputs: Inputs, opset: int | None
+) -> tuple[ir.Model, dict[str, int]]:
+    """`export_module` for a module whose mode must not or cannot be set.
+
+    Raises:
+        ConversionFailed: torch.export refused the module; the message says why in a few lines.
+    """
+    try:
         with quiet(), torch.no_grad():
             program = torch.onnx.export(
                 module,
@@ -46,9 +61,6 @@ def export_module(
             )
     except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError, TypeError) as cause:
         raise ConversionFailed(_reason(cause)) from cause
-    finally:
-        for layer, mode in modes.items():
-            layer.training = mode
     assert program is not None
     assert program.exported_program is not None
     return program.model, _fixed_sizes(program.exported_program)

@@ -12,12 +12,14 @@ import torch
 from converters.errors import ConversionFailed
 from converters.pytorch import scopes
 from converters.pytorch.calling import run_model
+from converters.pytorch.captured_script import capture_script, check_outputs
 from converters.pytorch.dynamo import export_module, export_program
 from converters.pytorch.fidelity import source_tensors
 from converters.pytorch.finish import finish
 from converters.pytorch.inputs import Inputs, attempts, from_example
 from converters.pytorch.legacy import class_names, export_script, script_tensors
 from converters.pytorch.load import load
+from converters.pytorch.weight_scopes import scope_weights
 from converters.sample_files import Arrays, answer_samples
 
 __all__ = ["export", "export_live", "oracle"]
@@ -79,11 +81,27 @@ def oracle(request: Mapping[str, Any], folder: Path, say: Say) -> Mapping[str, A
 def _export_module(model: Any, inputs: Inputs, opset: int | None, folder: Path) -> list[str]:
     guessed = [inputs.note] if inputs.note else []
     if isinstance(model, torch.jit.ScriptModule):
-        graph = export_script(model, inputs, opset, folder)
-        scope = partial(scopes.scope_legacy, classes=class_names(model))
-        return [*guessed, *finish(graph, script_tensors(model), inputs, scope, folder)]
+        return [*guessed, *_export_script(model, inputs, opset, folder)]
     graph, fixed = export_module(model, inputs, opset)
     return [*guessed, *finish(graph, source_tensors(model), inputs, scopes.scope_dynamo, folder, fixed)]
+
+
+def _export_script(model: Any, inputs: Inputs, opset: int | None, folder: Path) -> list[str]:
+    """By torch's older exporter, else as a captured program that gives what the archive gives."""
+    state, classes = script_tensors(model), class_names(model)
+    try:
+        graph = export_script(model, inputs, opset, folder)
+    except ConversionFailed as refused:
+        try:
+            graph, taken, note = capture_script(model, inputs, opset)
+            notes = finish(
+                graph, state, taken, partial(scope_weights, weights=state, classes=classes), folder
+            )
+            check_outputs(model, taken, folder)
+        except ConversionFailed:
+            raise refused from None
+        return [note.format(refused=str(refused).splitlines()[0].partition("  [")[0]), *notes]
+    return finish(graph, state, inputs, partial(scopes.scope_legacy, classes=classes), folder)
 
 
 def _buffers(program: torch.export.ExportedProgram) -> dict[str, torch.Tensor]:
