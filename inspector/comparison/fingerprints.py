@@ -103,8 +103,15 @@ def _assigned(left: dict[str, Array], right: dict[str, Array]) -> dict[str, str]
         if mine and theirs:
             score = _likeness([left[key] for key in mine], [right[key] for key in theirs])
             pairs = zip(*linear_sum_assignment(-score), strict=True)
-            found |= {mine[i]: theirs[j] for i, j in pairs if score[i, j] >= _ENOUGH}
+            least = _least(left[mine[0]])
+            found |= {mine[i]: theirs[j] for i, j in pairs if score[i, j] >= least}
     return found
+
+
+def _least(weight: Array) -> float:
+    """Row cosine that proves something: six deviations above what chance gives rows this few and short."""
+    length, rows = weight.size // weight.shape[0], min(_ROWS, weight.shape[0])
+    return max(_ENOUGH, 0.8 / length**0.5 + 3.6 / (length * rows) ** 0.5)
 
 
 def _likeness(left: list[Array], right: list[Array]) -> Array:

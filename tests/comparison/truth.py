@@ -9,9 +9,10 @@ from generator import Block, build, edited, program, runs
 
 from inspector.comparison.aligning import align
 from inspector.comparison.alignment import Alignment
+from inspector.comparison.edits import edits
 from inspector.model import open_model
 
-__all__ = ["Score", "score", "scored"]
+__all__ = ["Score", "score", "scored", "scored_edits"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,33 @@ def score(before: list[Block], after: list[Block], found: Alignment) -> Score:
         right += pair.a.key == pair.b.key or (free and (run_a[tag_a], run_b[tag_b]) in common)
     true = len(set(found.a.atoms) & set(found.b.atoms))
     return Score(min(right, true), len(found.pairs), true)
+
+
+def scored_edits(seeds: range, edits_made: int, fresh: bool) -> Score:
+    """The sum over generated pairs for the kinds of edit in the list."""
+    total = Score()
+    for seed in seeds:
+        before = program(seed)
+        after, _ = edited(before, edits_made, seed + 1, fresh)
+        said = {edit.kind for edit in edits(align(open_model(build(before)), open_model(build(after, seed))))}
+        true = _kinds(before, after)
+        total += Score(len(said & true), len(said), len(true))
+    return total
+
+
+def _kinds(before: list[Block], after: list[Block]) -> set[str]:
+    """The kinds of edit that lead from one program to the other."""
+    old, new = ({block.tag: block for block in blocks} for blocks in (before, after))
+    found = {"insert"} if new.keys() - old.keys() else set[str]()
+    found |= {"remove"} if old.keys() - new.keys() else set()
+    for tag in old.keys() & new.keys():
+        a, b = old[tag], new[tag]
+        found |= {"attribute"} if a.kernel != b.kernel else set()
+        found |= {"operator"} if a.activation != b.activation and a.kind != "attention" else set()
+        found |= {"width"} if (a.width, a.inner) != (b.width, b.inner) else set()
+        if a.squeeze != b.squeeze:
+            found.add("insert" if b.squeeze else "remove")
+    return found
 
 
 def _shared(found: Alignment) -> set[str]:
