@@ -36,8 +36,8 @@ def excitation_backprop(subject: Subject, *, contrastive: bool = False) -> Map:
 
     Biases are left out and negative activations count 0, as the paper assumes. `contrastive` subtracts the
     map of the dual unit, whose weights in the last layer are negated (section 3.4), and keeps what is left
-    above 0 at each unit; its layer lies below that one. The residual is the probability that did not pass the layer's
-    places: it ended at a unit without an excited child, or took a way around.
+    above 0 at each unit; its layer lies below that one. The residual is the probability that did not arrive
+    at the layer: it ended at a unit without an excited child, or took a way around.
     """
     if subject.target.expression:
         raise BadInput("excitation-backprop starts at one class: give its index or label as the target.")
