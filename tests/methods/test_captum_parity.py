@@ -1,0 +1,117 @@
+"""Do well-known architectures get Captum's map, in double precision, where Captum is right?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from captum.attr import (
+    Deconvolution,
+    GuidedBackprop,
+    InputXGradient,
+    IntegratedGradients,
+    LayerGradCam,
+    Saliency,
+)
+from torch import Tensor, nn
+
+import inspector
+from inspector.methods import attribute
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from architectures import ARCHITECTURES
+
+ROUNDED = pytest.mark.xfail(
+    strict=True,
+    reason="1e-8 apart, not isolated; suspected: the file holds the scale of attention in float32",
+)
+NAMES = (
+    *("resnet", "densenet", "vgg", "inception", "convnext"),
+    pytest.param("vit", marks=ROUNDED),
+)
+"""Classifiers of pictures: BatchNorm, shortcuts, concatenation, GELU, LayerNorm, attention."""
+TARGET = 1
+STEPS = 16
+"""A power of two: Captum keeps weights in float32, which are exact then."""
+
+
+@cache
+def pair(name: str) -> tuple[inspector.Model, nn.Module, np.ndarray]:
+    row = ARCHITECTURES[name]
+    x = row.inputs(row.traced, seed=7)
+    model = inspector.open_model(row.module(), example=x)
+    return model, with_stored_constants(row.module()).double(), x.numpy()
+
+
+def with_stored_constants(net: nn.Module) -> nn.Module:
+    """The net with epsilons as ONNX keeps attributes, in float32: otherwise maps differ by 1e-8."""
+    for layer in net.modules():
+        if isinstance(layer, (nn.LayerNorm, nn.BatchNorm2d)):
+            layer.eps = float(np.float32(layer.eps))
+    return net
+
+
+def rival(name: str, net: nn.Module, x: Tensor) -> Tensor:
+    found: dict[str, Callable[[], Tensor]] = {
+        "gradient": lambda: Saliency(net).attribute(x, target=TARGET, abs=False),
+        "gradient-x-input": lambda: InputXGradient(net).attribute(x, target=TARGET),
+        "integrated-gradients": lambda: IntegratedGradients(net).attribute(
+            x, target=TARGET, n_steps=STEPS, method="riemann_middle"
+        ),
+    }
+    return found[name]()
+
+
+OPTIONS = {"integrated-gradients": {"steps": STEPS, "quadrature": "midpoint"}}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method", ["gradient", "gradient-x-input", "integrated-gradients"])
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_captums(name: str, method: str) -> None:
+    model, net, x = pair(name)
+    wanted = rival(method, net, torch.from_numpy(x).double().requires_grad_()).detach().numpy()
+    got = attribute(model, x, method, TARGET, dtype="float64", logit=False, **OPTIONS.get(method, {}))
+    assert np.abs(wanted).max() > 1e-6
+    assert np.abs(wanted[0] - wanted[1]).max() > 1e-6
+    assert np.abs(got.values - wanted).max() < 1e-10
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("method", "kind"), [("guided-backprop", GuidedBackprop), ("deconvnet", Deconvolution)]
+)
+@pytest.mark.parametrize("name", ["resnet", "densenet", "vgg", "inception"])
+def test_rules_are_captums_where_rectifiers_are_modules(name: str, method: str, kind: type) -> None:
+    model, net, x = pair(name)
+    wanted = kind(net).attribute(torch.from_numpy(x).double().requires_grad_(), target=TARGET)
+    got = attribute(model, x, method, TARGET, dtype="float64", logit=False).values
+    assert np.abs(got).max() > 1e-6
+    assert np.abs(got - wanted.detach().numpy()).max() < 1e-10
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "layer"), [("resnet", "layer"), ("densenet", "transition"), ("vgg", "features")]
+)
+def test_class_maps_are_captums(name: str, layer: str) -> None:
+    model, net, x = pair(name)
+    module = next(
+        m for n, m in reversed(list(net.named_modules())) if n.startswith(layer) and isinstance(m, nn.Conv2d)
+    )
+    scope = next(n for n, m in net.named_modules() if m is module).replace(".", "/")
+    wanted = LayerGradCam(net, module).attribute(
+        torch.from_numpy(x).double(), target=TARGET, relu_attributions=True
+    )
+    got = attribute(model, x, "grad-cam", TARGET, layer=scope, dtype="float64", logit=False)
+    assert got.at_layer is not None
+    assert np.abs(got.at_layer).max() > 1e-6
+    assert np.abs(got.at_layer - wanted.detach().numpy()[:, 0]).max() < 1e-10
