@@ -113,7 +113,7 @@ def _narrow_places(model: Model, start: str, end: str, between: Set[str]) -> set
     graph.add_nodes_from((start, end))
     for key in between:
         node = model.producers.get(key)
-        if node is not None and key != start:
+        if node is not None and key != start and node.op not in ("Shape", "Size"):  # sizes carry no score
             graph.add_edges_from((name, key) for name in node.inputs if name in between)
     if not nx.has_path(graph, start, end):
         return set()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 import inspector
@@ -196,6 +197,27 @@ def test_full_gradients_of_every_bias_make_up_the_score() -> None:
     curved = explained(Mixed, "full-grad").residual
     assert curved is not None
     assert curved > 1e-3  # tanh is not piecewise linear, and the residual says so
+
+
+def test_sizes_read_from_the_input_do_not_hide_the_last_layer() -> None:
+    """A Reshape whose target is computed from the input's Shape is no second path to the score."""
+    shape = helper.make_node("Shape", ["x"], ["size"], name="size", start=0, end=1)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["conv"], name="conv"),
+        helper.make_node("Relu", ["conv"], ["relu"], name="relu"),
+        helper.make_node("GlobalAveragePool", ["relu"], ["pool"], name="pool"),
+        shape,
+        helper.make_node("Concat", ["size", "rest"], ["wanted"], name="wanted", axis=0),
+        helper.make_node("Reshape", ["pool", "wanted"], ["y"], name="y"),
+    ]
+    weight = np.random.default_rng(0).normal(size=(5, 3, 3, 3)).astype(np.float32)
+    stored = [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(np.array([-1]), "rest")]
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 16, 16])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 5])
+    graph = helper.make_graph(nodes, "net", [x], [y], stored)
+    opset = [helper.make_opsetid("", 20)]
+    model = inspector.open_model(helper.make_model(graph, opset_imports=opset, ir_version=10))
+    assert attribute(model, X, "grad-cam", TARGET).layer == "relu"
 
 
 def test_cam_refuses_other_heads() -> None:
