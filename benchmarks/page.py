@@ -99,9 +99,7 @@ def netron(page: Any, path: Path) -> None:
     address = rival.start(str(path), address=("127.0.0.1", PORT), browse=False)
     page.goto(f"http://{address[0]}:{address[1]}")
     page.wait_for_selector("#message-button", state="attached", timeout=LIMIT)
-    print(
-        "  Netron: not measured; its page first asks for consent to usage reports, which no script should give"
-    )
+    print("  Netron: not measured; its page first asks for consent to usage reports, not a script's to give")
     rival.stop(address)
 
 
