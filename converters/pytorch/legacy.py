@@ -31,6 +31,11 @@ def export_script(
     Raises:
         ConversionFailed: an operator has no ONNX form or the inputs do not fit; the message says which.
     """
+    if opset is not None and opset > _NEWEST_OPSET:
+        raise ConversionFailed(
+            f"TorchScript is written by torch's older exporter, which ends at opset {_NEWEST_OPSET}; {opset} "
+            "was asked for. Leave --opset out, or ask for less."
+        )
     path = folder / "legacy.onnx"
     axes = {name: dict(dims) for name, dims in zip(inputs.names, inputs.dynamic, strict=False) if dims}
     try:
@@ -41,7 +46,7 @@ def export_script(
                 str(path),
                 input_names=list(inputs.names),
                 dynamic_axes=axes,
-                opset_version=min(opset or _NEWEST_OPSET, _NEWEST_OPSET),
+                opset_version=opset or _NEWEST_OPSET,
                 do_constant_folding=False,
                 dynamo=False,
             )
