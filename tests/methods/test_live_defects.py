@@ -111,7 +111,9 @@ SOURCES = [
 @pytest.mark.parametrize(("kind", "form"), SOURCES, ids=lambda v: getattr(v, "__name__", v))
 def test_every_rectifier_is_found(kind: type[nn.Module], form: str, tmp_path: Path) -> None:
     source = saved(kind, form, tmp_path)
-    options = {"example": torch.from_numpy(X)} if form in ("module", "traced.pt", "scripted.pt") else {}
+    options = {"example": torch.from_numpy(X)} if form in ("module", "traced.pt") else {}
+    if form == "scripted.pt":
+        options = {"input_shape": {"x": X.shape}}
     model = inspector.open_model(source, **options)
     for rule in ("guided-backprop", "deconvnet"):
         got = attribute(model, X, rule, TARGET, dtype="float64").values
