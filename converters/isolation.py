@@ -6,6 +6,7 @@ appear in a folder that the caller owns. Nothing is pickled between the two.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -89,15 +90,31 @@ def run(
     }
     began = time.monotonic()
     answers, writer = os.pipe()
-    try:
-        child = _start(folder, writer)
-    finally:
-        os.close(writer)
+    child: subprocess.Popen[bytes] | None = None
     with open(answers, "rb") as lines:
         try:
+            with _interrupts_held():
+                try:
+                    child = _start(folder, writer)
+                finally:
+                    os.close(writer)
             return _follow(child, lines, envelope, bounds, began, progress)
         finally:
-            _kill(child)
+            if child is not None:
+                _kill(child)
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Generator[None]:
+    """Let Ctrl-C wait while a child is being started: one that nobody knows of could not be killed."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(folder: Path, writer: int) -> subprocess.Popen[bytes]:
