@@ -4,9 +4,9 @@ import { plain } from "./graph";
 import { Live } from "./source";
 import { keep } from "./structure";
 import { Progress } from "./progress";
-import type { JobState, Property, Schema } from "./types";
+import type { JobState, OpenModel, Property, Schema } from "./types";
 
-interface Props { name: string; schema: Schema; source: Live; digest: string; models: [string, string][]; preset: Record<string, unknown>; hide?: string[] }
+interface Props { name: string; schema: Schema; source: Live; digest: string; models: OpenModel[]; preset: Record<string, unknown>; hide?: string[] }
 const inner = (property: Property): Property => { const arm = property.anyOf?.find((p) => p.type !== "null") ?? property; return arm.items ? { ...arm.items, items: arm.items } : arm; };
 
 export function ActionForm({ name, schema, source, digest, models, preset, hide = [] }: Props) {
@@ -28,13 +28,13 @@ export function ActionForm({ name, schema, source, digest, models, preset, hide 
   </form>;
 }
 
-function Field({ name, property, value, required, source, models, onChange }: { name: string; property: Property; value: unknown; required: boolean; source: Live; models: [string, string][]; onChange(v: unknown): void }) {
+function Field({ name, property, value, required, source, models, onChange }: { name: string; property: Property; value: unknown; required: boolean; source: Live; models: OpenModel[]; onChange(v: unknown): void }) {
   const kind = property["x-kind"], type = inner(property), many = Boolean(type.items), title = property.description ?? "";
   if (kind === "output" && !required) return null;
   const text = many ? ((value as string[] | undefined) ?? []).join(" ; ") : (value as string | undefined) ?? property.default ?? "";
   const set = (t: string) => onChange(many ? (t.trim() ? t.split(";").map((p) => p.trim()).filter(Boolean) : undefined) : type.type === "integer" || type.type === "number" ? (t === "" ? undefined : Number(t)) : t);
   let control;
-  if (kind === "model") control = <select value={String(value ?? "")} onChange={(e) => onChange(e.currentTarget.value || undefined)}><option value="">–</option>{models.map(([digest, label]) => <option key={digest} value={digest}>{label}</option>)}</select>;
+  if (kind === "model") control = <select value={String(value ?? "")} onChange={(e) => onChange(e.currentTarget.value || undefined)}><option value="">–</option>{models.map((m) => <option key={m.model} value={m.model}>{m.name}</option>)}</select>;
   else if (type.enum) control = <select value={String(text)} onChange={(e) => set(e.currentTarget.value)}>{!required && property.default == null && <option value="">–</option>}{type.enum.map((v) => <option key={v}>{v}</option>)}</select>;
   else if (type.type === "boolean") control = <input type="checkbox" checked={Boolean(value ?? property.default)} onChange={(e) => onChange(e.currentTarget.checked)} />;
   else if (type.type === "integer" || type.type === "number") control = <input type="number" step="any" value={String(text)} required={required} onInput={(e) => set(e.currentTarget.value)} />;

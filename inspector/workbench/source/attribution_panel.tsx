@@ -1,12 +1,10 @@
 // Which parts of the input speak for the answer? Any methods, side by side, for any target.
 import { useEffect, useState } from "preact/hooks";
 import { ActionForm } from "./action_form";
-import { Live } from "./source";
-import type { Schema } from "./types";
+import type { Bench } from "./bench";
 
-interface Props { source: Live; digest: string; models: [string, string][]; schemas: Record<string, Schema>; input: string; run: any }
-
-export function AttributionPanel({ source, digest, models, schemas, input, run }: Props) {
+export function AttributionPanel({ bench }: { bench: Bench }) {
+  const { digest, models, schemas, input, run } = bench, source = bench.live!;
   const [methods, setMethods] = useState<string[]>([]), [chosen, setChosen] = useState<string[]>(["grad-cam"]), [target, setTarget] = useState("");
   useEffect(() => { source.work("actions/methods", {}, () => undefined).then((job) => setMethods(job.result.methods.map((m: any) => m.method))).catch(() => setMethods([])); }, []);
   const rows: any[] = run?.rankings?.[0]?.rows[0] ?? [], named = rows.find((row) => row.label === target);

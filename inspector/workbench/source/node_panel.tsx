@@ -1,13 +1,14 @@
 // What is the selected box? Its attributes, inputs, outputs, weights and source layer.
 import { useEffect, useState } from "preact/hooks";
+import type { Bench } from "./bench";
 import { plain, type Graph } from "./graph";
 import { short } from "./painter";
-import { Live, type Source } from "./source";
+import type { Live } from "./source";
 
-interface Props { graph: Graph; selected: number; source: Source; digest: string; onSelect(id: number): void; onWeight(key: string): void; onValue(key: string): void }
-
-export function NodePanel(props: Props) {
-  const { graph, selected, onSelect } = props, { doc, items } = graph;
+export function NodePanel({ bench }: { bench: Bench }) {
+  const { graph, selected, show: onSelect } = bench, { doc, items } = graph;
+  const onValue = (key: string) => { bench.setValue(key); bench.setView("activations"); };
+  const onWeight = (key: string) => { bench.setWeight(key); bench.setView("weights"); };
   if (selected < 0) return <Overview graph={graph} />;
   if (selected >= items.length) {
     const b = selected - items.length, row = doc.blocks[b]!;
@@ -16,25 +17,25 @@ export function NodePanel(props: Props) {
       <p class="hint">Double click or Enter opens it.</p></section>;
   }
   const item = items[selected]!, node = item.node;
-  const value = (number: number) => { const [key, dtype, shape] = doc.values[number]!; return <li key={key}><button onClick={() => props.onValue(key)}>{plain(key)}</button> <small>{dtype} {shape}</small></li>; };
+  const value = (number: number) => { const [key, dtype, shape] = doc.values[number]!; return <li key={key}><button onClick={() => onValue(key)}>{plain(key)}</button> <small>{dtype} {shape}</small></li>; };
   if (!node) return <section><h2>{item.key.startsWith("input:") ? "Input" : "Output"}</h2><ul class="values">{value(item.value)}</ul></section>;
   const jump = (edges: number[], end: Int32Array) => [...new Set(edges.map((e) => end[e]!))].map((i) => <li key={i}><button onClick={() => onSelect(i)}>{items[i]!.label}</button> <small>{plain(items[i]!.key).slice(0, 50)}</small></li>);
   return <section>
     <h2>{plain(node.op)}</h2><p class="path">{plain(node.key)}</p>
     <Facts rows={[["domain", node.domain], ["layer", node.scope], ["class", node.class], ["parameters", node.parameters ? node.parameters.toLocaleString("en") : ""], ["multiply-adds", node.macs ? short(node.macs) : ""]]} />
     {node.attributes.length > 0 && <><h3>Attributes</h3><Facts rows={node.attributes} /></>}
-    {node.weights.length > 0 && <><h3>Weights</h3><ul class="values">{node.weights.map((w) => { const [key, dtype, shape] = doc.weights[w]!; return <li key={key}><button onClick={() => props.onWeight(key)}>{plain(key)}</button> <small>{dtype} {shape.join("×") || "scalar"}</small></li>; })}</ul></>}
+    {node.weights.length > 0 && <><h3>Weights</h3><ul class="values">{node.weights.map((w) => { const [key, dtype, shape] = doc.weights[w]!; return <li key={key}><button onClick={() => onWeight(key)}>{plain(key)}</button> <small>{dtype} {shape.join("×") || "scalar"}</small></li>; })}</ul></>}
     <h3>Inputs</h3><ul class="values">{node.inputs.map(value)}</ul>
     <h3>Outputs</h3><ul class="values">{node.outputs.map(value)}</ul>
     <h3>From</h3><ul class="values">{jump(graph.into[selected]!, graph.source)}</ul>
     <h3>To</h3><ul class="values">{jump(graph.out[selected]!, graph.target)}</ul>
-    {props.source.live && <Doc {...props} nodeKey={node.key} />}
+    {bench.live && <Doc live={bench.live} digest={bench.digest} nodeKey={node.key} />}
   </section>;
 }
 
-function Doc({ source, digest, nodeKey }: Props & { nodeKey: string }) {
+function Doc({ live, digest, nodeKey }: { live: Live; digest: string; nodeKey: string }) {
   const [text, setText] = useState("");
-  useEffect(() => { let on = true; setText(""); (source as Live).json<{ doc: string }>(`models/${digest}/operator?key=${encodeURIComponent(nodeKey)}`).then((r) => on && setText(r.doc)).catch(() => on && setText("")); return () => { on = false; }; }, [nodeKey, digest]);
+  useEffect(() => { let on = true; setText(""); live.json<{ doc: string }>(`models/${digest}/operator?key=${encodeURIComponent(nodeKey)}`).then((r) => on && setText(r.doc)).catch(() => on && setText("")); return () => { on = false; }; }, [nodeKey, digest]);
   return text ? <details><summary>What the operator does</summary><pre>{text}</pre></details> : null;
 }
 

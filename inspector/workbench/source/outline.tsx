@@ -1,13 +1,14 @@
 // What are the parts, as text? The tree of blocks and nodes, for keyboard and screen reader.
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Bench } from "./bench";
 import { plain, type Graph } from "./graph";
 import { short } from "./painter";
 import { search } from "./query";
 
 const MOST = 300;
-interface Props { graph: Graph; selected: number; open: Set<number>; query: string; onQuery(q: string): void; onFound(found: Set<number>): void; onSelect(id: number): void; onToggle(block: number): void }
 
-export function Outline({ graph, selected, open, query, onQuery, onFound, onSelect, onToggle }: Props) {
+export function Outline({ bench }: { bench: Bench }) {
+  const { graph, selected, open, query, setQuery: onQuery, setFound: onFound, show: onSelect, toggle: onToggle } = bench;
   const [error, setError] = useState(""), [found, setFound] = useState<number[]>([]), field = useRef<HTMLInputElement>(null), [at, setAt] = useState(0);
   useEffect(() => {
     try { const list = query.trim() ? search(graph, query) : []; setFound(list); onFound(new Set(list)); setError(""); setAt(0); }

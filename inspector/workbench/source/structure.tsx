@@ -1,5 +1,6 @@
 // The drawing: pans, zooms, opens blocks, and says what is selected.
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { Bench } from "./bench";
 import type { Graph } from "./graph";
 import type { Placed, Problem } from "./layout";
 import { blockTitle, Painter, short, type Eye, type Overlay } from "./painter";
@@ -8,7 +9,7 @@ import { css, readTheme, sequential } from "./theme";
 import { Strip } from "./strip";
 
 declare const WORKER: string;
-interface Props { graph: Graph; open: Set<number>; selected: number; found: Set<number>; overlay: Overlay; dark: boolean; reveal: number; onSelect(id: number): void; onToggle(block: number): void }
+interface Props { bench: Bench }
 
 function problemOf(graph: Graph): Problem {
   const c = document.createElement("canvas").getContext("2d")!, widths = new Map<string, number>();
@@ -32,8 +33,16 @@ function near(graph: Graph, id: number, painter: Painter): Set<number> {
   return found;
 }
 
-export function Structure(props: Props) {
-  const { graph, open, selected, found, overlay, dark } = props;
+export function Structure({ bench }: Props) {
+  const { graph, openTo } = bench, deepest = Math.max(...graph.depth);
+  return <section class="middle" aria-label="Structure"><div class="bar"><span>Open</span><button onClick={() => openTo(1)}>None</button>
+    {[2, 3].filter((d) => d <= deepest).map((d) => <button key={d} onClick={() => openTo(d)}>{d - 1} deep</button>)}<button onClick={() => openTo(Infinity)}>All</button>
+    <label>Colour <select value={bench.overlay} onChange={(e) => bench.setOverlay(e.currentTarget.value)}><option value="family">operator family</option><option value="parameters">parameters</option><option value="macs">multiply-adds</option></select></label></div>
+    <Drawing bench={bench} /></section>;
+}
+
+function Drawing({ bench }: Props) {
+  const { graph, open, selected, found, dark } = bench, overlay = bench.overlay as Overlay;
   const canvas = useRef<HTMLCanvasElement>(null), worker = useRef<Worker | null>(null), seq = useRef(0), eye = useRef<Eye>({ x: 0, y: 0, k: 1 });
   const [painter, setPainter] = useState<Painter | null>(null);
   const [hover, setHover] = useState(-1), [moved, setMoved] = useState(0), frame = useRef(0);
@@ -78,7 +87,7 @@ export function Structure(props: Props) {
     document.body.dataset.boxes = String(p.id.length); document.body.dataset.edges = String(p.from.length);
     ask();
   }, [painter]);
-  useEffect(() => { if (selected >= 0 && props.reveal) { if (!centre(selected)) wish.current = selected; } }, [props.reveal]);
+  useEffect(() => { if (selected >= 0 && bench.reveal) { if (!centre(selected)) wish.current = selected; } }, [bench.reveal]);
 
   useEffect(() => {
     if (!painter || !canvas.current) return;
@@ -111,14 +120,14 @@ export function Structure(props: Props) {
     if (id < graph.items.length) return;
     const i = painter!.place.get(id)!;
     anchor.current = { id, y: (painter!.placed.y[i]! - eye.current.y) * eye.current.k };
-    props.onToggle(id - graph.items.length);
+    bench.toggle(id - graph.items.length);
   };
   const drag = useRef<{ x: number; y: number; far: boolean } | null>(null);
   const keys = (event: KeyboardEvent) => {
     if (event.key === "Enter" && selected >= 0) toggle(selected);
     if ((event.key === "ArrowDown" || event.key === "ArrowUp") && painter && selected >= 0) {
       const p = painter.placed, i = painter.place.get(selected), forward = event.key === "ArrowDown";
-      for (let e = 0; e < p.from.length; e++) if ((forward ? p.from[e] : p.to[e]) === i) { const next = p.id[(forward ? p.to[e] : p.from[e])!]!; props.onSelect(next); centre(next); break; }
+      for (let e = 0; e < p.from.length; e++) if ((forward ? p.from[e] : p.to[e]) === i) { const next = p.id[(forward ? p.to[e] : p.from[e])!]!; bench.pick(next); centre(next); break; }
       event.preventDefault();
     }
     if (event.key === "+" || event.key === "-") zoom(event.key === "+" ? 1.25 : 0.8);
@@ -137,7 +146,7 @@ export function Structure(props: Props) {
         if (Math.abs(e.clientX - d.x) + Math.abs(e.clientY - d.y) > 3) d.far = true;
         if (d.far) { eye.current.x -= (e.clientX - d.x) / eye.current.k; eye.current.y -= (e.clientY - d.y) / eye.current.k; d.x = e.clientX; d.y = e.clientY; ask(); }
       }}
-      onPointerUp={(e) => { if (!drag.current?.far) props.onSelect(at(e)); drag.current = null; }}
+      onPointerUp={(e) => { if (!drag.current?.far) bench.pick(at(e)); drag.current = null; }}
       onDblClick={(e) => toggle(at(e))}
       onWheel={(e) => {
         e.preventDefault(); const box = canvas.current!.getBoundingClientRect();

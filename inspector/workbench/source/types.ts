@@ -20,6 +20,8 @@ export interface ModelDocument {
   blocks: BlockRow[]; nodes: NodeRow[]; weights: WeightRow[]; values: ValueRow[];
 }
 
+export interface OpenModel { /** The digest. */ model: string; name: string }
+
 export interface Summary {
   shape: number[]; dtype: string; min: number | null; max: number | null; mean: number | null;
   std: number | null; zeros: number; nan: number; inf: number; counts: number[]; sampled: number;

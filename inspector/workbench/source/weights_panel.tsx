@@ -1,11 +1,10 @@
 // What did the model learn? Every stored tensor, and the chosen one in full.
-import { plain, type Graph } from "./graph";
-import type { Source } from "./source";
+import type { Bench } from "./bench";
+import { plain } from "./graph";
 import { TensorView } from "./tensor";
 
-interface Props { graph: Graph; source: Source; digest: string; selected: number; chosen: string; dark: boolean; onChoose(key: string): void }
-
-export function WeightsPanel({ graph, source, digest, selected, chosen, dark, onChoose }: Props) {
+export function WeightsPanel({ bench }: { bench: Bench }) {
+  const { graph, source, digest, selected, dark, weight: chosen, setWeight: onChoose } = bench;
   const node = graph.items[selected]?.node ?? null;
   const rows = node?.weights.length ? node.weights.map((w) => graph.doc.weights[w]!) : graph.doc.weights;
   const key = rows.some((row) => row[0] === chosen) ? chosen : node?.weights.length ? rows[0]![0] : "";

@@ -1,0 +1,15 @@
+// What does the address say? The model, the selection and the view, so that reload and share work.
+export interface Place { model: string; node: string; view: string; query: string; overlay: string }
+const NAMES: Record<keyof Place, string> = { model: "model", node: "node", view: "view", query: "q", overlay: "overlay" };
+
+export function readAddress(): Place {
+  const given = new URLSearchParams(location.hash.slice(1));
+  const read = (key: keyof Place) => given.get(NAMES[key]) ?? "";
+  return { model: read("model"), node: read("node"), view: read("view"), query: read("query"), overlay: read("overlay") };
+}
+
+export function writeAddress(place: Place): void {
+  const next = new URLSearchParams();
+  for (const key of Object.keys(NAMES) as (keyof Place)[]) if (place[key]) next.set(NAMES[key], place[key]);
+  try { history.replaceState(null, "", "#" + next); } catch { /* a sandboxed frame has no address */ }
+}

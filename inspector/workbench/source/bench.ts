@@ -1,0 +1,73 @@
+// What is selected, open and shown of one model? One state that every view reads and changes.
+import { useEffect, useState } from "preact/hooks";
+import { readAddress, writeAddress } from "./address";
+import { firstOpen, type Graph } from "./graph";
+import type { Models } from "./models";
+import type { Fixed, Live, Source } from "./source";
+import type { OpenModel, Schema } from "./types";
+
+export interface Bench {
+  graph: Graph; digest: string; dark: boolean;
+  source: Source; /** Null in a report. */ live: Live | null; /** Null beside a server. */ fixed: Fixed | null;
+  models: OpenModel[]; schemas: Record<string, Schema>; choose(digest: string): void; fail(text: string): void;
+
+  /** Item number, or items + block number, or -1. */ selected: number;
+  /** Select without moving the drawing. */ pick(id: number): void;
+  /** Select, open the blocks around, and bring into view. */ show(id: number): void; reveal: number;
+  /** Number of a node's or block's key, or -1. */ idOf(key: string): number;
+
+  open: Set<number>; toggle(block: number): void; openTo(depth: number): void;
+  query: string; setQuery(query: string): void; found: Set<number>; setFound(found: Set<number>): void;
+  overlay: string; setOverlay(name: string): void;
+  /** The chosen view's id. */ view: string; setView(id: string): void;
+
+  /** Key of the chosen weight, or "". */ weight: string; setWeight(key: string): void;
+  /** Key of the chosen value, or "" for the selected node's first output. */ value: string; setValue(key: string): void;
+  /** The uploaded input's id, or "". */ input: string; setInput(id: string): void;
+  /** Answer of the last run, or null. */ run: any; setRun(run: any): void;
+}
+
+interface Given { graph: Graph; models: Models; source: Source; fixed: Fixed | null; dark: boolean; dropped: File | null }
+
+export function useBench({ graph, models, source, fixed, dark, dropped }: Given): Bench {
+  const { live, digest, first } = models, items = graph.items.length;
+  const [start] = useState(readAddress), mine = Boolean(fixed) || start.model === digest;
+  const idOf = (key: string) => {
+    const block = key ? graph.doc.blocks.findIndex((row) => row[0] === key) : -1;
+    return graph.byKey.get(key) ?? (block >= 0 ? block + items : -1);
+  };
+  const keyOf = (id: number) => (id < 0 ? "" : id < items ? graph.items[id]!.key : graph.doc.blocks[id - items]![0]);
+  const [open, setOpen] = useState(() => firstOpen(graph)), [selected, setSelected] = useState(() => (mine ? idOf(start.node) : -1)), [reveal, setReveal] = useState(0);
+  const [query, setQuery] = useState(start.query), [found, setFound] = useState(new Set<number>());
+  const [view, setView] = useState(start.view || "node"), [overlay, setOverlay] = useState(start.overlay || "family");
+  const [weight, setWeight] = useState(""), [value, setValue] = useState("");
+  const [input, setInput] = useState(first), [run, setRun] = useState<any>(fixed?.held.prediction ?? null);
+  const pick = (id: number) => { setSelected(id); setValue(""); };
+  const show = (id: number) => {
+    pick(id);
+    if (id < 0) return;
+    const wanted = new Set(open);
+    for (let b = id < items ? graph.items[id]!.block : graph.doc.blocks[id - items]![3]; b > 0; b = graph.doc.blocks[b]![3]) wanted.add(b);
+    if (wanted.size !== open.size) setOpen(wanted);
+    setReveal((n) => n + 1);
+  };
+  const toggle = (block: number) => { const next = new Set(open); if (!next.delete(block)) next.add(block); setOpen(next); };
+  const openTo = (depth: number) => setOpen(new Set(graph.doc.blocks.flatMap((_, b) => (graph.depth[b]! < depth ? [b] : []))));
+  useEffect(() => { if (first) setInput(first); }, [first]);
+  useEffect(() => { if (selected >= 0) show(selected); }, []);
+  useEffect(() => {
+    writeAddress({ model: digest, node: keyOf(selected), view: view === "node" ? "" : view, query, overlay: overlay === "family" ? "" : overlay });
+  }, [digest, selected, view, query, overlay]);
+  useEffect(() => {
+    if (!dropped || !live) return;
+    const start = async () => {
+      const id = await live.upload(dropped);
+      setInput(id); setView("activations");
+      setRun((await live.work("runs", { model: digest, input: id }, () => undefined)).result);
+    };
+    start().catch((fault) => models.fail(fault.message));
+  }, [dropped]);
+  return { graph, digest, dark, source, live, fixed, models: models.models, schemas: models.schemas, choose: models.choose, fail: models.fail,
+    selected, pick, show, reveal, idOf, open, toggle, openTo, query, setQuery, found, setFound, overlay, setOverlay, view, setView,
+    weight, setWeight, value, setValue, input, setInput, run, setRun };
+}

@@ -1,0 +1,52 @@
+// Which models are open, and which one is shown? The server's list, the chosen document, and opening a file.
+import { useEffect, useState } from "preact/hooks";
+import { readAddress } from "./address";
+import { Live, type Fixed, type Source } from "./source";
+import type { JobState, ModelDocument, OpenModel, Schema } from "./types";
+
+interface Held { models: OpenModel[]; first: string[]; input: string }
+
+export interface Models {
+  live: Live | null; models: OpenModel[]; schemas: Record<string, Schema>;
+  /** The shown model's digest and document; null while it is fetched. */ digest: string; doc: ModelDocument | null;
+  /** The input that the server was started with, or "". */ first: string;
+  /** A file is being opened. */ job: JobState | null; error: string; settled: boolean;
+  choose(digest: string): void; open(file: File): Promise<void>; stop(): void; fail(text: string): void;
+}
+
+export function useModels(source: Source, fixed: Fixed | null): Models {
+  const live = source instanceof Live ? source : null;
+  const [held, setHeld] = useState<Held>({ models: [], first: [], input: "" });
+  const [digest, setDigest] = useState(""), [doc, setDoc] = useState<ModelDocument | null>(fixed?.held.model ?? null);
+  const [error, setError] = useState(""), [job, setJob] = useState<JobState | null>(null);
+  const [schemas, setSchemas] = useState<Record<string, Schema>>({}), [settled, setSettled] = useState(!live);
+  const refresh = async () => { const found = await live!.json<Held>("models"); setHeld(found); return found; };
+  useEffect(() => {
+    if (!live) return;
+    const start = async () => {
+      const found = await refresh(), wanted = readAddress().model;
+      const known = found.models.find((m) => m.model === wanted)?.model ?? found.first[0] ?? found.models[0]?.model ?? "";
+      setDigest(known); setSettled(true);
+      if (!known) document.body.dataset.ready = "empty";
+      setSchemas(await live.schemas());
+    };
+    start().catch((fault) => { setError(fault.message); setSettled(true); document.body.dataset.ready = "problem"; });
+  }, []);
+  useEffect(() => {
+    if (!live || !digest) return;
+    let wanted = true;
+    setDoc(null); setError("");
+    live.json<ModelDocument>("models/" + digest).then((found) => wanted && setDoc(found)).catch((fault) => wanted && setError(fault.message));
+    return () => { wanted = false; };
+  }, [digest]);
+  const open = async (file: File) => {
+    setError("");
+    try {
+      const made = await live!.work("models", { file: await live!.upload(file) }, setJob);
+      await refresh(); setDigest(made.result.model);
+    } catch (fault) { setError((fault as Error).message); }
+    setJob(null);
+  };
+  return { live, models: held.models, schemas, digest, doc, first: held.input, job, error, settled,
+    choose: setDigest, open, stop: () => { if (job) void live!.stop(job.job); }, fail: setError };
+}
