@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,8 +24,8 @@ from inspector.comparison.differences import aligned
 from inspector.comparison.edits import edits
 from inspector.comparison.probing import Probe, input_links, probes
 from inspector.comparison.sequence import ordered
-from inspector.comparison.weight_changes import WeightChange
-from inspector.comparison.weight_pairs import compare_weights, keeps_values, pair_weights
+from inspector.comparison.weight_changes import WeightChange, by_change
+from inspector.comparison.weight_pairs import compare_weights, keeps_values
 from inspector.errors import BadInput, InspectorError
 from inspector.model import Model, open_model
 
@@ -67,13 +68,13 @@ class Divergence:
 class Comparison:
     """What two models share and where they differ.
 
-    `weights` are sorted by change, `activations` in graph order (empty where none were compared), `outputs`
-    are those of the whole models. `notes` say what was normalised away, and what could not be compared.
+    `node_weights` go by the key of the pair in A, `activations` in graph order (empty where none were
+    compared), `outputs` are those of the whole models. `notes` say what was normalised away, and what could not be compared.
     """
 
     alignment: Alignment
     edits: tuple[Edit, ...]
-    weights: tuple[WeightChange, ...]
+    node_weights: Mapping[str, tuple[WeightChange, ...]]
     activations: tuple[ActivationChange, ...]
     outputs: tuple[ActivationChange, ...]
     first_divergence: Divergence | None
@@ -95,6 +96,11 @@ class Comparison:
     def only_b(self) -> tuple[Atom, ...]:
         """Nodes without partner in A."""
         return self.alignment.only_b
+
+    @cached_property
+    def weights(self) -> tuple[WeightChange, ...]:
+        """Every weight of every pair, the largest change first."""
+        return tuple(by_change(change for changes in self.node_weights.values() for change in changes))
 
     @property
     def similarity(self) -> float:
@@ -180,7 +186,7 @@ def compare(
             samples = []
     notes += list(dict.fromkeys(note for probe in samples for note in probe.notes))
     differ = _inputs_differ(alignment, samples[0]) if samples else ""
-    divergence = _first(alignment, measured, differ)
+    divergence = _first(alignment, measured, weights, differ)
     unseen = _unseen(alignment, measured)
     return Comparison(
         alignment, found_edits, weights, measured.nodes, measured.outputs, divergence, len(samples), unseen,
@@ -204,7 +210,9 @@ def _obstacle(model: Model, side: str) -> str:
     return f"{side} cannot be run, {model.obstacles[0]}" if model.obstacles else f"{side} cannot be run"
 
 
-def _first(alignment: Alignment, measured: Measured, differ: str) -> Divergence | None:
+def _first(
+    alignment: Alignment, measured: Measured, weights: Mapping[str, tuple[WeightChange, ...]], differ: str
+) -> Divergence | None:
     by_value = {change.a: change for change in measured.nodes}
     agreeing: set[str] = set()
     for pair in alignment.pairs:
@@ -217,7 +225,7 @@ def _first(alignment: Alignment, measured: Measured, differ: str) -> Divergence 
         layout = tuple(note for edge in above for note in edge.notes)
         layout += tuple(n for e in alignment.b.edges if e.target == pair.b.key for n in e.notes)
         fed = any(edge.source not in alignment.a.atoms for edge in above)
-        own = tuple(c for c in pair_weights(alignment, pair) if not keeps_values(c, False))
+        own = tuple(c for c in weights.get(pair.a.key, ()) if not keeps_values(c, False))
         cause, reason = likely_cause(alignment, pair, own, differ if fed else "")
         return Divergence(pair, change, cause, reason, since, layout)
     return None

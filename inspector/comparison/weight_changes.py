@@ -10,6 +10,7 @@ import ml_dtypes
 import numpy as np
 
 from inspector.comparison.differences import Difference, aligned, difference, layouts
+from inspector.comparison.distributions import Distributions, counted, distributions
 
 __all__ = ["State", "WeightChange", "by_change", "weight_change"]
 
@@ -34,7 +35,8 @@ class WeightChange:
     from a, "scaled" one factor per output channel (what folding a BatchNorm does), "permuted" channels in
     another order. `order` are the axes of a in the order of b; `difference` and `histogram` (counts, edges of
     the bins of b − a) are taken after it, and are None where the shapes do not fit. `values` counts elements
-    that are not equal, where the state is "changed".
+    that are not equal, where the state is "changed". `distributions` are those of a and b themselves; None
+    where the numbers are the same.
     """
 
     a: str
@@ -45,6 +47,7 @@ class WeightChange:
     difference: Difference | None
     histogram: tuple[tuple[int, ...], tuple[float, ...]] | None = None
     values: int = 0
+    distributions: Distributions | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The change as JSON-able data."""
@@ -57,6 +60,7 @@ class WeightChange:
             "order": list(self.order),
             "difference": None if self.difference is None else self.difference.to_dict(),
             "histogram": None if self.histogram is None else [list(part) for part in self.histogram],
+            "distributions": None if self.distributions is None else self.distributions.to_dict(),
         }
 
 
@@ -65,7 +69,8 @@ def weight_change(a: Array, b: Array, names: tuple[str, str] = ("a", "b"), *, bi
     best = aligned(a, b, _SAME)
     if best is None:
         detail = f"shape {list(a.shape)} against {list(b.shape)}"
-        return WeightChange(*names, "incomparable", detail, (), None)
+        spread = distributions(a, b, bins)
+        return WeightChange(*names, "incomparable", detail, (), None, distributions=spread)
     found, order = best
     first = a.transpose(order) if len(order) == a.ndim and b.ndim == a.ndim else a.reshape(b.shape)
     moved = order != tuple(range(len(order)))
@@ -79,10 +84,10 @@ def weight_change(a: Array, b: Array, names: tuple[str, str] = ("a", "b"), *, bi
             if said is None:
                 continue
             where = "" if other == tuple(range(len(other))) else f", {_moved(a.shape, other)}"
-            measured = difference(laid, b)
-            return WeightChange(*names, said[0], said[1] + where, other, measured, _histogram(laid, b, bins))
-    values = int(np.count_nonzero(first != b))
-    return WeightChange(*names, "changed", "", order, found, _histogram(first, b, bins), values)
+            counts = _histogram(laid, b, bins), 0, distributions(a, b, bins)
+            return WeightChange(*names, said[0], said[1] + where, other, difference(laid, b), *counts)
+    counts = _histogram(first, b, bins), int(np.count_nonzero(first != b)), distributions(a, b, bins)
+    return WeightChange(*names, "changed", "", order, found, *counts)
 
 
 def by_change(changes: Iterable[WeightChange]) -> list[WeightChange]:
@@ -187,5 +192,5 @@ def _histogram(a: Array, b: Array, bins: int) -> tuple[tuple[int, ...], tuple[fl
     change = change[np.isfinite(change)]
     if not change.size or np.ptp(change) <= bins * np.spacing(np.abs(change).max()):
         return None
-    counts, edges = np.histogram(change, bins)
-    return tuple(map(int, counts)), tuple(map(float, edges))
+    low, high = float(change.min()), float(change.max())
+    return counted(change, low, high, bins), tuple(map(float, np.linspace(low, high, bins + 1)))

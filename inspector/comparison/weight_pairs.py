@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from inspector.comparison.alignment import Alignment, Atom, CanonicalGraph, Pair
-from inspector.comparison.weight_changes import WeightChange, by_change, weight_change
+from inspector.comparison.weight_changes import WeightChange, weight_change
 
-__all__ = ["compare_weights", "keeps_values", "pair_weights"]
+__all__ = ["compare_weights", "keeps_values"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -20,13 +20,13 @@ _FOLDED = 1e-5
 single or double precision."""
 
 
-def compare_weights(alignment: Alignment) -> tuple[WeightChange, ...]:
-    """Every weight of every pair, the largest change first."""
-    found = [change for pair in alignment.pairs for change in pair_weights(alignment, pair)]
-    return tuple(by_change(found))
+def compare_weights(alignment: Alignment) -> dict[str, tuple[WeightChange, ...]]:
+    """The weights of every pair that has some, by its key in A."""
+    found = {pair.a.key: _pair_weights(alignment, pair) for pair in alignment.pairs}
+    return {key: changes for key, changes in found.items() if changes}
 
 
-def pair_weights(alignment: Alignment, pair: Pair) -> tuple[WeightChange, ...]:
+def _pair_weights(alignment: Alignment, pair: Pair) -> tuple[WeightChange, ...]:
     """The weights of one pair by role; a bias that one side lacks is zero."""
     arrays_a = alignment.a.arrays.get(pair.a.key, {})
     arrays_b = alignment.b.arrays.get(pair.b.key, {})

@@ -46,6 +46,8 @@ def fits(value: Any, schema: dict[str, Any], where: str = "$") -> list[str]:
         return [] if [] in tries else tries[-1]
     if "const" in schema:
         return [] if value == schema["const"] else [f"{where}: {value!r}"]
+    if "enum" in schema:
+        return [] if value in schema["enum"] else [f"{where}: {value!r}"]
     kinds = {
         "object": dict,
         "array": list,
@@ -75,6 +77,28 @@ def test_json_keeps_its_schema(found: inspector.Comparison) -> None:
     assert record["agrees"] == {"structure": False, "weights": False, "activations": False}
     assert record["first_divergence"]["cause"] == "activation"
     assert fits(record | {"pairs": [{}]}, comparison.SCHEMA)
+
+
+def test_every_node_of_both_files_has_its_state_and_reason(found: inspector.Comparison) -> None:
+    record = comparison.record(found)
+    for side, other in ("ab", "ba"):
+        model = getattr(found.alignment, side).model
+        nodes = {node["key"]: node for node in record["nodes"][side]}
+        assert list(nodes) == list(model.nodes)
+        partners = {node["key"]: node["partners"] for node in record["nodes"][other]}
+        assert all(key in partners[p] for key, node in nodes.items() for p in node["partners"])
+    nodes = {node["key"]: node for node in record["nodes"]["a"]}
+    assert (nodes["b0.relu"]["state"], nodes["b0.relu"]["partners"]) == ("changed", ["b0.relu"])
+    assert nodes["b0.relu"]["reasons"][0] == "Relu -> Sigmoid at 1 of 7"
+    assert nodes["b2.1"]["reasons"][0].startswith("b2.1.w: 1 of 2,304 values changed, relative 0.0")
+    assert (nodes["b2.1"]["kind"], nodes["b2.1"]["weights"]["differ"]) == ("weights", 1)
+    change = record["weights"][nodes["b2.1"]["weights"]["at"][0]]
+    assert change["values"] == 1
+    assert sum(change["distributions"]["a"]) == sum(change["distributions"]["b"]) == 16 * 16 * 9
+    assert nodes["stem.bn"]["partners"] == nodes["stem"]["partners"] == ["stem", "stem.bn"]
+    assert [key for key, node in nodes.items() if node["first_divergence"]] == ["b0.relu"]
+    assert record["activations"][nodes["b0.relu"]["activation"]["at"]]["agrees"] is False
+    assert nodes["flat"]["state"] == "ignored"
 
 
 def test_the_page_asks_nothing_of_any_server(found: inspector.Comparison) -> None:

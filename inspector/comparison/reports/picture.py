@@ -138,7 +138,7 @@ def _folded(rows: list[Row], most: int) -> list[_Shown]:
 
 
 def _told(row: Row) -> list[str]:
-    if row.state == "values":
+    if row.state in ("values", "only_a", "only_b"):
         return []
     told = [_cut(change, _LETTERS + 8) for change in row.changes[:3]]
     return [*told, f"… and {len(row.changes) - 3} more"] if len(row.changes) > 3 else told

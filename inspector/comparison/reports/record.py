@@ -6,6 +6,7 @@ from typing import Any
 
 from inspector.comparison.alignment import Atom
 from inspector.comparison.comparing import Comparison
+from inspector.comparison.reports.node_records import node_records
 from inspector.model import Model
 
 __all__ = ["SCHEMA", "record"]
@@ -33,6 +34,24 @@ _EDIT = _object(kind=_TEXT, text=_TEXT, a=_TEXTS, b=_TEXTS, confidence=_NUMBER)
 _WEIGHT = _object(a=_TEXT, b=_TEXT, state=_TEXT, detail=_TEXT, difference={"type": ["object", "null"]})
 _VALUE = _object(a=_TEXT, b=_TEXT, agrees={"type": "boolean"}, difference={"type": ["object", "null"]},
                  noise_floor=_NUMBER, limit=_NUMBER)  # fmt: skip
+_INDEX: dict[str, Any] = {"type": ["integer", "null"]}
+_FIGURE: dict[str, Any] = {"type": ["number", "null"]}
+_FIGURES = {"max_abs": _FIGURE, "relative_l2": _FIGURE, "cosine": _FIGURE}
+_COUNT: dict[str, Any] = {"type": "integer"}
+_OWN = _object(states=_TEXTS, differ=_COUNT, **_FIGURES, at=_list(_COUNT))
+_RUN = _object(agrees={"type": "boolean"}, **_FIGURES, at=_COUNT)
+_NODE = _object(
+    key=_TEXT,
+    operator=_TEXT,
+    state={"enum": ["same", "changed", "only", "ignored"]},
+    kind={"enum": ["equal", "node", "weights", "values", "only_a", "only_b", "ignored"]},
+    partners=_TEXTS,
+    pair=_INDEX,
+    reasons=_TEXTS,
+    first_divergence={"type": "boolean"},
+    weights={"anyOf": [{"type": "null"}, _OWN]},
+    activation={"anyOf": [{"type": "null"}, _RUN]},
+)
 _FIRST = {"anyOf": [{"type": "null"}, _object(a=_TEXT, b=_TEXT, cause=_TEXT, reason=_TEXT, change=_VALUE)]}
 
 SCHEMA: dict[str, Any] = {
@@ -56,6 +75,7 @@ SCHEMA: dict[str, Any] = {
         activations=_list(_VALUE),
         outputs=_list(_VALUE),
         first_divergence=_FIRST,
+        nodes=_object(a=_list(_NODE), b=_list(_NODE)),
         notes=_TEXTS,
     ),
 }
@@ -103,6 +123,7 @@ def record(found: Comparison) -> dict[str, Any]:
         "activations": [change.to_dict() for change in found.activations],
         "outputs": [change.to_dict() for change in found.outputs],
         "first_divergence": None if first is None else first.to_dict(),
+        "nodes": node_records(found),
         "notes": list(found.notes),
     }
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from inspector.comparison.activations import ActivationChange
 from inspector.comparison.alignment import Atom, CanonicalGraph
 from inspector.comparison.comparing import Comparison
 from inspector.comparison.sequence import ordered
-from inspector.comparison.weight_pairs import keeps_values, pair_weights
+from inspector.comparison.weight_changes import WeightChange
+from inspector.comparison.weight_pairs import keeps_values
 
 __all__ = ["COLORS", "NAMES", "NodeState", "Row", "rows_of"]
 
+Words = dict[str, list[str]]
 NodeState = Literal["equal", "weights", "values", "node", "only_a", "only_b"]
 
 COLORS: Mapping[NodeState, tuple[str, str]] = {
@@ -37,14 +40,18 @@ NAMES: Mapping[NodeState, str] = {
 
 @dataclass(frozen=True)
 class Row:
-    """A node of A, of B, or a pair; `changes` says in words what differs, `parts` that values part here."""
+    """A node of A, of B, or a pair; `changes` says in words what differs, `parts` that values part here.
+
+    `weights` and `activation` are what was measured of a pair.
+    """
 
     a: Atom | None
     b: Atom | None
     state: NodeState
     changes: tuple[str, ...] = ()
     parts: bool = False
-    relative: float | None = None
+    weights: tuple[WeightChange, ...] = ()
+    activation: ActivationChange | None = None
 
 
 def rows_of(found: Comparison) -> list[Row]:
@@ -54,7 +61,7 @@ def rows_of(found: Comparison) -> list[Row]:
     matched_b = {pair.b.key for pair in found.pairs}
     waiting = ordered(graph_b)
     place = {key: i for i, key in enumerate(waiting)}
-    edited = _edited(found)
+    edited = _edited(found, "a"), _edited(found, "b")
     values = {change.a: change for change in found.activations}
     first = found.first_divergence
     rows: list[Row] = []
@@ -62,40 +69,49 @@ def rows_of(found: Comparison) -> list[Row]:
     for key in ordered(graph_a):
         pair = partner.get(key)
         if pair is None:
-            rows.append(Row(graph_a.atoms[key], None, "only_a"))
+            rows.append(Row(graph_a.atoms[key], None, "only_a", tuple(edited[0].get(key, ()))))
             continue
         upto = place[pair.b.key]
-        rows += _alone(graph_b, waiting[done:upto], matched_b)
+        rows += _alone(graph_b, waiting[done:upto], matched_b, edited[1])
         done = max(done, upto)
         change = values.get(pair.a.value)
-        relative = None if change is None or change.difference is None else change.difference.relative
-        weights = [c for c in pair_weights(found.alignment, pair) if not keeps_values(c, found.bare)]
-        words = [*edited.get(key, ()), *(_weight_words(c.state, c.detail, c.a) for c in weights)]
+        weights = found.node_weights.get(key, ())
+        odd = [c for c in weights if not keeps_values(c, found.bare)]
+        words = [*edited[0].get(key, ()), *map(_weight_words, odd)]
         differs = change is not None and not change.agrees
-        if differs and relative is not None:
-            words.append(f"values differ by {relative:.2g}")
+        if differs:
+            words.append(_value_words(change))
         state: NodeState = (
-            "node" if key in edited else "weights" if weights else "values" if differs else "equal"
+            "node" if key in edited[0] else "weights" if odd else "values" if differs else "equal"
         )
-        rows.append(
-            Row(pair.a, pair.b, state, tuple(words), first is not None and first.pair is pair, relative)
-        )
-    return rows + _alone(graph_b, waiting[done:], matched_b)
+        parts = first is not None and first.pair is pair
+        rows.append(Row(pair.a, pair.b, state, tuple(words), parts, weights, change))
+    return rows + _alone(graph_b, waiting[done:], matched_b, edited[1])
 
 
-def _alone(graph: CanonicalGraph, keys: list[str], matched: set[str]) -> list[Row]:
-    return [Row(None, graph.atoms[key], "only_b") for key in keys if key not in matched]
+def _alone(graph: CanonicalGraph, keys: list[str], matched: set[str], words: Words) -> list[Row]:
+    return [
+        Row(None, graph.atoms[key], "only_b", tuple(words.get(key, ()))) for key in keys if key not in matched
+    ]
 
 
-def _edited(found: Comparison) -> dict[str, list[str]]:
-    """Words of every edit that touches a matched node, by its key in A."""
-    words: dict[str, list[str]] = {}
+def _edited(found: Comparison, side: Literal["a", "b"]) -> Words:
+    """Words of every edit that touches a node of one side."""
+    words: Words = {}
     for edit in found.edits:
-        if edit.a_keys and edit.b_keys:
-            for key in edit.a_keys:
-                words.setdefault(key, []).append(edit.text)
+        for key in edit.a_keys if side == "a" else edit.b_keys:
+            words.setdefault(key, []).append(edit.text)
     return words
 
 
-def _weight_words(state: str, detail: str, name: str) -> str:
-    return f"{name}: {state}{': ' if detail else ''}{detail}"
+def _value_words(change: ActivationChange) -> str:
+    measured = change.difference
+    return "values of another shape" if measured is None else f"values differ by {measured.relative:.2g}"
+
+
+def _weight_words(change: WeightChange) -> str:
+    measured = change.difference
+    if change.state == "changed" and measured is not None:
+        counted = f"{change.values:,} of {measured.size:,} values changed"
+        return f"{change.a}: {counted}, relative {measured.relative:.2g}"
+    return f"{change.a}: {change.state}{': ' if change.detail else ''}{change.detail}"
