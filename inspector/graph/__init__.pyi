@@ -9,8 +9,11 @@ from .digraph import dag as dag
 from .drawing import Drawing as Drawing
 from .drawing import Media as Media
 from .drawing import draw as draw
+from .extraction import boundary as boundary
+from .extraction import extract as extract
 from .families import Family as Family
 from .families import family as family
 from .hierarchy import Block as Block
 from .hierarchy import blocks as blocks
+from .selecting import matching_nodes as matching_nodes
 from .weight_rows import weight_table as weight_table

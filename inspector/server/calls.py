@@ -16,7 +16,21 @@ HIDDEN = frozenset(("trust", "factory"))
 """Parameters that would let code run: they exist on the command line only."""
 
 _NAMES = frozenset(
-    ("values", "layer", "target", "method", "select", "option", "explained", "size", "input_shape", "fail_on")
+    (
+        "values",
+        "layer",
+        "target",
+        "begin",
+        "end",
+        "nodes",
+        "method",
+        "select",
+        "option",
+        "explained",
+        "size",
+        "input_shape",
+        "fail_on",
+    )
 )
 """Parameters that name things inside a model and never open a file."""
 
