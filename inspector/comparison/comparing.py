@@ -69,7 +69,8 @@ class Comparison:
     """What two models share and where they differ.
 
     `node_weights` go by the key of the pair in A, `activations` in graph order (empty where none were
-    compared), `outputs` are those of the whole models. `notes` say what was normalised away, and what could not be compared.
+    compared), `outputs` are those of the whole models. `notes` say what was normalised away, and what could
+    not be compared.
     """
 
     alignment: Alignment
