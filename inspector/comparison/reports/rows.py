@@ -79,7 +79,7 @@ def rows_of(found: Comparison) -> list[Row]:
         odd = [c for c in weights if not keeps_values(c, found.bare)]
         words = [*edited[0].get(key, ()), *map(_weight_words, odd)]
         differs = change is not None and not change.agrees
-        if differs:
+        if differs and change is not None:
             words.append(_value_words(change))
         state: NodeState = (
             "node" if key in edited[0] else "weights" if odd else "values" if differs else "equal"
