@@ -5,6 +5,7 @@ from .judging.evaluating import Evaluation as Evaluation
 from .judging.evaluating import evaluate as evaluate
 from .judging.masks import read_mask as read_mask
 from .judging.measures import known_measures as known_measures
+from .node_relevance import relevance_by_node as relevance_by_node
 from .preparing import Preparation as Preparation
 from .registry import Map as Map
 from .registry import Method as Method
