@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { plain } from "./graph";
 import { Live } from "./source";
-import { keep } from "./structure";
+import { keep } from "./keep";
 import { Progress } from "./progress";
 import type { JobState, OpenModel, Property, Schema } from "./types";
 

@@ -1,11 +1,11 @@
 // How is a placed graph painted? Only what is in view, with as much detail as the zoom can show.
 import { cut, plain, type Graph } from "./graph";
 import { HEAD, PORTAL, type Placed } from "./layout";
+import type { Shades } from "./overlays";
 import { css, sequential, type Theme } from "./theme";
 
 export interface Eye { x: number; y: number; k: number }
 export interface Marks { selected: number; hover: number; found: Set<number>; near: Set<number> }
-export type Overlay = "family" | "parameters" | "macs";
 const BAND = 600, FONT = "system-ui, sans-serif";
 
 export class Painter {
@@ -15,7 +15,6 @@ export class Painter {
   private readonly bounds: Float32Array;
   private readonly open: number[] = [];
   readonly place = new Map<number, number>();
-  private top = 1;
   drawn = 0;
 
   constructor(readonly graph: Graph, readonly placed: Placed) {
@@ -62,34 +61,19 @@ export class Painter {
     return -1;
   }
 
-  /** What an overlay says about a box, or -1. */
-  amount(id: number, overlay: Overlay): number {
-    const { items, parameters, macs } = this.graph;
-    if (id >= items.length) return (overlay === "parameters" ? parameters : macs)[id - items.length]!;
-    const node = items[id]!.node;
-    return node ? (overlay === "parameters" ? node.parameters : node.macs ?? 0) : -1;
-  }
-
-  most(overlay: Overlay): number {
-    let most = 1;
-    if (overlay !== "family") this.placed.id.forEach((id, i) => { if (!this.placed.open[i]) most = Math.max(most, this.amount(id, overlay)); });
-    return most;
-  }
-
-  paint(c: CanvasRenderingContext2D, w: number, h: number, dpr: number, eye: Eye, theme: Theme, marks: Marks, overlay: Overlay): void {
+  paint(c: CanvasRenderingContext2D, w: number, h: number, dpr: number, eye: Eye, theme: Theme, marks: Marks, shades: Shades | null): void {
     c.setTransform(dpr, 0, 0, dpr, 0, 0);
     c.fillStyle = theme.page;
     c.fillRect(0, 0, w, h);
     c.setTransform(dpr * eye.k, 0, 0, dpr * eye.k, -eye.x * eye.k * dpr, -eye.y * eye.k * dpr);
     const view = { x0: eye.x, x1: eye.x + w / eye.k, y0: eye.y, y1: eye.y + h / eye.k };
-    this.top = overlay === "family" ? 1 : Math.log1p(this.most(overlay));
     this.frames(c, view, eye.k, theme);
     if (eye.k > 0.03) this.lines(c, view, eye.k, theme, marks);
     this.drawn = 0;
     for (const i of this.seen(this.boxes, view.y0, view.y1)) {
       if (this.placed.x[i]! > view.x1 || this.placed.x[i]! + this.placed.w[i]! < view.x0) continue;
       this.drawn++;
-      this.box(c, i, eye.k, theme, marks, overlay);
+      this.box(c, i, eye.k, theme, marks, shades);
     }
     this.heads(c, view, eye.k, theme, marks);
   }
@@ -189,12 +173,12 @@ export class Painter {
     path.moveTo(x, y); path.lineTo(x - 3.5, y - 7); path.lineTo(x + 3.5, y - 7); path.closePath();
   }
 
-  private box(c: CanvasRenderingContext2D, i: number, k: number, theme: Theme, marks: Marks, overlay: Overlay): void {
+  private box(c: CanvasRenderingContext2D, i: number, k: number, theme: Theme, marks: Marks, shades: Shades | null): void {
     const { placed, graph } = this, id = placed.id[i]!, isBlock = id >= graph.items.length;
     const x = placed.x[i]!, y = placed.y[i]!, w = placed.w[i]!, h = placed.h[i]!;
     const faded = marks.selected >= 0 && id !== marks.selected && !marks.near.has(id) && !marks.found.has(id);
     c.globalAlpha = faded ? 0.55 : 1;
-    const look = this.look(id, theme, overlay);
+    const look = this.look(id, theme, shades);
     c.fillStyle = look.fill; c.strokeStyle = look.border; c.lineWidth = isBlock ? 1.25 : 1;
     if (k < 0.12) { c.fillRect(x, y, w, h); c.globalAlpha = 1; return; }
     const repeat = isBlock ? graph.doc.blocks[id - graph.items.length]![4] : 1;
@@ -218,14 +202,11 @@ export class Painter {
     round(c, x[i]! - 4, y[i]! - 4, w[i]! + 8, h[i]! + 8, 9); c.stroke();
   }
 
-  look(id: number, theme: Theme, overlay: Overlay): { fill: string; text: string; border: string } {
-    const { graph } = this;
-    if (overlay !== "family") {
-      const amount = this.amount(id, overlay);
-      if (amount >= 0) {
-        const t = Math.log1p(amount) / this.top, fill = sequential(t);
-        return { fill: css(fill), text: t > 0.55 ? "#16202c" : "#ffffff", border: theme.rim };
-      }
+  look(id: number, theme: Theme, shades: Shades | null): { fill: string; text: string; border: string } {
+    const { graph } = this, amount = shades?.amount[id] ?? NaN;
+    if (shades && !Number.isNaN(amount)) {
+      const t = levelOf(amount, shades, rangeOf(shades, this.placed));
+      return { fill: css(sequential(t)), text: t > 0.55 ? "#16202c" : "#ffffff", border: theme.rim };
     }
     if (id >= graph.items.length) return { fill: theme.block, text: theme.text, border: theme.rim };
     const family = graph.doc.families[graph.items[id]!.family];
@@ -242,6 +223,34 @@ export class Painter {
       x += share * w;
     }
   }
+}
+
+interface Range { low: number; high: number }
+const ranges = new WeakMap<Placed, Map<Shades, Range>>();
+const DECADES = 1e6;
+
+/** The ends of the scale: over the boxes that are shown; a logarithmic scale spans at most six decades. */
+export function rangeOf(shades: Shades, placed: Placed): Range {
+  let known = ranges.get(placed);
+  if (!known) ranges.set(placed, known = new Map());
+  const found = known.get(shades);
+  if (found) return found;
+  let low = Infinity, high = 0;
+  placed.id.forEach((id, i) => {
+    const amount = shades.amount[id]!;
+    if (placed.open[i] || Number.isNaN(amount)) return;
+    high = Math.max(high, amount);
+    if (amount > 0) low = Math.min(low, amount);
+  });
+  const made = { low: shades.row.scale === "log" && high > 0 ? Math.max(low, high / DECADES) : 0, high };
+  known.set(shades, made);
+  return made;
+}
+
+function levelOf(amount: number, shades: Shades, { low, high }: Range): number {
+  if (high <= 0 || amount <= low) return 0;
+  if (shades.row.scale === "linear") return amount / high;
+  return high > low ? Math.log(amount / low) / Math.log(high / low) : 1;
 }
 
 export function blockTitle(graph: Graph, block: number): string {

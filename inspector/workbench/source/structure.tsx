@@ -3,9 +3,12 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { Bench } from "./bench";
 import type { Graph } from "./graph";
 import type { Placed, Problem } from "./layout";
-import { blockTitle, Painter, short, type Eye, type Overlay } from "./painter";
+import { blockTitle, Painter, type Eye } from "./painter";
 import { toSvg } from "./svg";
-import { css, readTheme, sequential } from "./theme";
+import { keep } from "./keep";
+import { Legend } from "./legend";
+import { overlaysFor, useShading } from "./overlays";
+import { readTheme } from "./theme";
 import { Strip } from "./strip";
 
 declare const WORKER: string;
@@ -37,12 +40,12 @@ export function Structure({ bench }: Props) {
   const { graph, openTo } = bench, deepest = Math.max(...graph.depth);
   return <section class="middle" aria-label="Structure"><div class="bar"><span>Open</span><button onClick={() => openTo(1)}>None</button>
     {[2, 3].filter((d) => d <= deepest).map((d) => <button key={d} onClick={() => openTo(d)}>{d - 1} deep</button>)}<button onClick={() => openTo(Infinity)}>All</button>
-    <label>Colour <select value={bench.overlay} onChange={(e) => bench.setOverlay(e.currentTarget.value)}><option value="family">operator family</option><option value="parameters">parameters</option><option value="macs">multiply-adds</option></select></label></div>
+    <label>Colour <select value={bench.overlay} onChange={(e) => bench.setOverlay(e.currentTarget.value)}><option value="family">operator family</option>{overlaysFor(bench).map((row) => <option key={row.id} value={row.id}>{row.title}</option>)}</select></label></div>
     <Drawing bench={bench} /></section>;
 }
 
 function Drawing({ bench }: Props) {
-  const { graph, open, selected, found, dark } = bench, overlay = bench.overlay as Overlay;
+  const { graph, open, selected, found, dark } = bench, shading = useShading(bench), { shades } = shading;
   const canvas = useRef<HTMLCanvasElement>(null), worker = useRef<Worker | null>(null), seq = useRef(0), eye = useRef<Eye>({ x: 0, y: 0, k: 1 });
   const [painter, setPainter] = useState<Painter | null>(null);
   const [hover, setHover] = useState(-1), [moved, setMoved] = useState(0), frame = useRef(0);
@@ -93,9 +96,9 @@ function Drawing({ bench }: Props) {
     if (!painter || !canvas.current) return;
     const { w, h } = size(), dpr = devicePixelRatio || 1, target = canvas.current;
     if (target.width !== Math.round(w * dpr) || target.height !== Math.round(h * dpr)) { target.width = Math.round(w * dpr); target.height = Math.round(h * dpr); }
-    painter.paint(target.getContext("2d")!, w, h, dpr, eye.current, readTheme(), { selected, hover, found, near: selected >= 0 ? near(graph, selected, painter) : new Set() }, overlay);
+    painter.paint(target.getContext("2d")!, w, h, dpr, eye.current, readTheme(), { selected, hover, found, near: selected >= 0 ? near(graph, selected, painter) : new Set() }, shades);
     document.body.dataset.drawn = String(painter.drawn);
-  }, [painter, moved, selected, hover, found, overlay, dark]);
+  }, [painter, moved, selected, hover, found, shades, dark]);
   useEffect(() => { const watch = new ResizeObserver(ask); watch.observe(canvas.current!); return () => watch.disconnect(); }, []);
 
   useEffect(() => {
@@ -134,7 +137,7 @@ function Drawing({ bench }: Props) {
   };
   const save = (kind: "png" | "svg") => {
     const name = graph.doc.name + "." + kind;
-    if (kind === "svg") { keep(new Blob([toSvg(painter!, readTheme(), overlay)], { type: "image/svg+xml" }), name); return; }
+    if (kind === "svg") { keep(new Blob([toSvg(painter!, readTheme(), shades)], { type: "image/svg+xml" }), name); return; }
     canvas.current!.toBlob((blob) => blob && keep(blob, name));
   };
   return <div class="drawing">
@@ -154,33 +157,10 @@ function Drawing({ bench }: Props) {
         else { eye.current.x += (e.shiftKey ? e.deltaY : e.deltaX) / eye.current.k; eye.current.y += (e.shiftKey ? 0 : e.deltaY) / eye.current.k; ask(); }
       }} />
     {!painter && <p class="waiting" role="status">Placing {graph.items.length.toLocaleString("en")} boxes …</p>}
-    {painter && <Strip painter={painter} eye={eye.current} moved={moved} dark={dark} overlay={overlay} height={canvas.current?.clientHeight ?? 0} onJump={(y) => { eye.current.y = y; ask(); }} />}
+    {painter && <Strip painter={painter} eye={eye.current} moved={moved} dark={dark} shades={shades} height={canvas.current?.clientHeight ?? 0} onJump={(y) => { eye.current.y = y; ask(); }} />}
     <div class="tools"><button title="Zoom in" onClick={() => zoom(1.25)}>+</button><button title="Zoom out" onClick={() => zoom(0.8)}>−</button>
       <button title="Show everything" onClick={() => (window as any).workbench.fit()}>Fit</button>
       <button title="Save this view as a picture" onClick={() => save("png")}>PNG</button><button title="Save the whole drawing" onClick={() => save("svg")}>SVG</button></div>
-    <Legend graph={graph} overlay={overlay} painter={painter} />
+    <Legend {...{ graph, shading, painter }} overlay={bench.overlay} />
   </div>;
-}
-
-function Legend({ graph, overlay, painter }: { graph: Graph; overlay: Overlay; painter: Painter | null }) {
-  const bar = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
-    const c = bar.current?.getContext("2d");
-    if (c) for (let x = 0; x < 160; x++) { c.fillStyle = css(sequential(x / 159)); c.fillRect(x, 0, 1, 10); }
-  }, [overlay]);
-  if (overlay !== "family") return <div class="legend"><span>0</span><canvas ref={bar} width={160} height={10} /><span>{painter ? short(painter.most(overlay)) : ""} {overlay === "macs" ? "multiply-adds" : "parameters"} (logarithmic)</span></div>;
-  const used = new Set(graph.items.map((item) => item.family));
-  return <div class="legend">{Object.values(graph.doc.families).filter((f) => used.has(f.name)).map((f) => <span key={f.name}><Swatch fill={f.fill} />{f.label}</span>)}</div>;
-}
-
-function Swatch({ fill }: { fill: string }) {
-  const box = useRef<HTMLElement>(null);
-  useEffect(() => { box.current!.style.background = fill; }, [fill]);
-  return <i ref={box} class="swatch" />;
-}
-
-export function keep(blob: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob); link.download = name.replace(/[^\w.-]+/g, "_"); link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -1,11 +1,12 @@
 // How does the whole drawing leave the page? As an SVG without scripts or outside references, in light colours.
-import { blockTitle, type Overlay, type Painter } from "./painter";
+import { blockTitle, type Painter } from "./painter";
+import type { Shades } from "./overlays";
 import { PORTAL } from "./layout";
 import type { Theme } from "./theme";
 
 const safe = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
-export function toSvg(painter: Painter, theme: Theme, overlay: Overlay): string {
+export function toSvg(painter: Painter, theme: Theme, shades: Shades | null): string {
   const { placed, graph } = painter, out: string[] = [], items = graph.items.length;
   const w = Math.ceil(placed.width + 40), h = Math.ceil(placed.height + 40);
   out.push(`<svg xmlns="http://www.w3.org/2000/svg" width="${w}" height="${h}" viewBox="-20 -20 ${w} ${h}" font-family="Arial, Helvetica, sans-serif" font-size="12">`,
@@ -26,7 +27,7 @@ export function toSvg(painter: Painter, theme: Theme, overlay: Overlay): string 
   }
   placed.id.forEach((id, i) => {
     if (placed.open[i]) { out.push(`<text x="${placed.x[i]! + 8}" y="${placed.y[i]! + 15}" fill="${theme.text}" font-weight="600">${safe(blockTitle(graph, id - items))}</text>`); return; }
-    const look = painter.look(id, theme, overlay);
+    const look = painter.look(id, theme, shades);
     rect(i, look.fill, look.border, id >= items ? 8 : 5);
     const label = id >= items ? blockTitle(graph, id - items) : graph.items[id]!.label;
     out.push(`<text x="${placed.x[i]! + placed.w[i]! / 2}" y="${placed.y[i]! + placed.h[i]! / 2 + 4}" text-anchor="middle" fill="${look.text}">${safe(label)}</text>`);

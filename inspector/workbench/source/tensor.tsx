@@ -1,7 +1,7 @@
 // What is in one tensor? Statistics, histogram, pictures, a surface, and its numbers page by page.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Live, type Ref, type Source } from "./source";
-import { keep } from "./structure";
+import { keep } from "./keep";
 import { diverging, readTheme, sequential } from "./theme";
 import type { Summary, Tensor } from "./types";
 import { Surface } from "./surface";

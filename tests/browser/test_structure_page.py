@@ -1,0 +1,81 @@
+"""Does the structure view colour, trace, fold, cut out and export what it shows?"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inspector.server import Address, Workplace, start
+
+sync = pytest.importorskip(
+    "playwright.sync_api", reason="playwright is not installed: pip install -e .[test]"
+)
+pytestmark = pytest.mark.browser
+
+ARTEFACTS = Path(__file__).parent.parent / ".artefacts"
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def address(fixtures: Path) -> Iterator[Address]:
+    with Workplace() as made:
+        made.first = (made.add(fixtures / "squeezenet1_1.onnx"),)
+        made.input = made.share(fixtures / "coffee.png").id
+        with start(made) as found:
+            yield found
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium on PATH: install the package chromium")
+    with sync.sync_playwright() as play:
+        made = play.chromium.launch(executable_path=found, args=FLAGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def page(browser: Any, address: Address) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(60_000)
+    made = context.new_page()
+    faults: list[str] = []
+    made.on("pageerror", lambda fault: faults.append(str(fault)))
+    made.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+    made.goto(address.url)
+    made.wait_for_function("() => Number(document.body.dataset.seq || 0) >= 1")
+    yield made
+    context.close()
+    assert faults == []
+
+
+def _shot(page: Any, name: str) -> None:
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("parameters", "parameters, logarithmic"),
+        ("time", "ms"),
+        ("memory", "bytes"),
+        ("sparsity", "share of zeros"),
+        ("spread", "standard deviation"),
+        ("zeros", "share of zeros"),
+        ("relevance", "activation × gradient"),
+    ],
+)
+def test_an_overlay_colours_the_boxes_and_says_its_unit(page: Any, name: str, unit: str) -> None:
+    page.get_by_label("Colour").select_option(name)
+    page.locator(".legend canvas").wait_for()
+    assert unit in page.locator(".legend").inner_text()
+    assert f"overlay={name}" in page.url
+    _shot(page, f"overlay {name}")
