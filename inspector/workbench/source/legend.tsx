@@ -16,7 +16,7 @@ export function Legend({ graph, shading, painter, overlay }: { graph: Graph; sha
   useEffect(() => {
     const c = bar.current?.getContext("2d");
     if (c) for (let x = 0; x < WIDE; x++) { c.fillStyle = css(sequential(x / (WIDE - 1))); c.fillRect(x, 0, 1, 10); }
-  }, [shades]);
+  }, [shades, job, painter]);
   if (error) return <div class="legend problem" role="alert">{error}</div>;
   if (job) return <div class="legend"><Progress job={job} onStop={shading.stop} /></div>;
   if (shades && painter) {

@@ -1,6 +1,7 @@
 // What is the selected box? Its attributes, inputs, outputs, weights and source layer.
 import { useEffect, useState } from "preact/hooks";
 import type { Bench } from "./bench";
+import { ExtractButton } from "./extract_button";
 import { plain, type Graph } from "./graph";
 import { short } from "./painter";
 import type { Live } from "./source";
@@ -14,7 +15,7 @@ export function NodePanel({ bench }: { bench: Bench }) {
     const b = selected - items.length, row = doc.blocks[b]!;
     return <section><h2>{plain(row[1] || "block")}{row[4] > 1 ? ` ×${row[4]}` : ""}</h2><p class="path">{plain(row[0])}</p>
       <Facts rows={[["class", row[2]], ["operators", String(graph.count[b])], ["parameters", graph.parameters[b]!.toLocaleString("en")], ["multiply-adds", short(graph.macs[b]!)]]} />
-      <p class="hint">Double click or Enter opens it.</p></section>;
+      <ExtractButton bench={bench} /><p class="hint">Double click or Enter opens it.</p></section>;
   }
   const item = items[selected]!, node = item.node;
   const value = (number: number) => { const [key, dtype, shape] = doc.values[number]!; return <li key={key}><button onClick={() => onValue(key)}>{plain(key)}</button> <small>{dtype} {shape}</small></li>; };
@@ -23,6 +24,7 @@ export function NodePanel({ bench }: { bench: Bench }) {
   return <section>
     <h2>{plain(node.op)}</h2><p class="path">{plain(node.key)}</p>
     <Facts rows={[["domain", node.domain], ["layer", node.scope], ["class", node.class], ["parameters", node.parameters ? node.parameters.toLocaleString("en") : ""], ["multiply-adds", node.macs ? short(node.macs) : ""]]} />
+    <ExtractButton bench={bench} />
     {node.attributes.length > 0 && <><h3>Attributes</h3><Facts rows={node.attributes} /></>}
     {node.weights.length > 0 && <><h3>Weights</h3><ul class="values">{node.weights.map((w) => { const [key, dtype, shape] = doc.weights[w]!; return <li key={key}><button onClick={() => onWeight(key)}>{plain(key)}</button> <small>{dtype} {shape.join("×") || "scalar"}</small></li>; })}</ul></>}
     <h3>Inputs</h3><ul class="values">{node.inputs.map(value)}</ul>
