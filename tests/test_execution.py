@@ -27,6 +27,7 @@ from inspector.execution import (
     run_bound,
     tensor_of,
 )
+from inspector.execution.binding import can_stay
 from inspector.execution.devices import Device, cuda_obstacle
 
 OBSTACLE = cuda_obstacle()
@@ -208,6 +209,36 @@ def test_bound_outputs_are_shared_with_torch_without_a_copy(classifier: inspecto
     assert on_device.shape == on_host.shape
     for name in ("minimum", "maximum", "mean", "std", "zeros", "nan", "inf"):
         assert getattr(on_device, name) == pytest.approx(getattr(on_host, name), rel=1e-6)
+
+
+def test_scalars_and_booleans_keep_shape_and_type_when_bound() -> None:
+    """A scalar input stays a scalar, and a boolean output is no tensor of bytes."""
+    node = helper.make_node("Greater", ["x", "y"], ["more"], name="more")
+    taken = [helper.make_tensor_value_info(n, TensorProto.FLOAT, []) for n in ("x", "y")]
+    given = [helper.make_tensor_value_info("more", TensorProto.BOOL, [])]
+    proto = helper.make_model(helper.make_graph([node], "g", taken, given), ir_version=8)
+    proto.opset_import[0].version = 17
+    session = open_session(inspector.open_model(proto))
+    feeds = {"x": np.array(2, np.float32), "y": np.array(1, np.float32)}
+    [value] = run_bound(session, feeds, ["more"], "cpu", shrink=True)
+    tensor = tensor_of(value)
+    assert (tuple(tensor.shape), str(tensor.dtype), bool(tensor)) == ((), "torch.bool", True)
+
+
+def test_strings_and_sequences_cannot_be_bound() -> None:
+    nodes = [
+        helper.make_node("SequenceConstruct", ["x"], ["listed"], name="listed"),
+        helper.make_node("Cast", ["x"], ["spelled"], name="spelled", to=TensorProto.STRING),
+        helper.make_node("Neg", ["x"], ["turned"], name="turned"),
+    ]
+    taken = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2])]
+    given = [helper.make_empty_tensor_value_info(n) for n in ("listed", "spelled", "turned")]
+    proto = helper.make_model(helper.make_graph(nodes, "g", taken, given), ir_version=8)
+    proto.opset_import[0].version = 17
+    session = open_session(inspector.open_model(proto))
+    feeds = {"x": np.ones(2, np.float32)}
+    answers = [can_stay(session, feeds, [name]) for name in ("listed", "spelled", "turned")]
+    assert answers == [False, False, True]
 
 
 @pytest.mark.gpu

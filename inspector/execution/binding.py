@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,13 +13,22 @@ from inspector.errors import BadInput
 from inspector.execution.devices import DeviceName
 from inspector.execution.session import ORT_ERRORS, Session, explain_failure
 
-__all__ = ["run_bound"]
+__all__ = ["can_stay", "run_bound"]
+
+_UNBOUND = re.compile(r"string|^(seq|map|optional|sparse_tensor)\(")
 
 
 def run_bound(
-    session: Session, feeds: Mapping[str, Any], names: Sequence[str], device: DeviceName
+    session: Session,
+    feeds: Mapping[str, Any],
+    names: Sequence[str],
+    device: DeviceName,
+    *,
+    shrink: bool = False,
 ) -> list[Any]:
     """The named outputs as OrtValues in the memory of `device`; feeds may be arrays or OrtValues there.
+
+    `shrink` gives what the device's arena holds unused back after the run.
 
     Raises:
         TooLarge: the device's memory ran out.
@@ -33,6 +43,9 @@ def run_bound(
             bound.bind_output(name, device)
         options = ort.RunOptions()
         options.log_severity_level = 4
+        if shrink:
+            arena = "gpu:0" if device == "cuda" else "cpu:0"
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
         session.ort.run_with_iobinding(bound, options)
         bound.synchronize_outputs()
         return list(bound.get_outputs())
@@ -40,8 +53,15 @@ def run_bound(
         raise explain_failure(cause, f"running the model on {device} failed", BadInput) from None
 
 
+def can_stay(session: Session, feeds: Mapping[str, Any], names: Sequence[str]) -> bool:
+    """Whether all of these can be bound: strings and sequences exist only in the host's memory."""
+    types = [output.type for output in session.ort.get_outputs() if output.name in names]
+    strings = any(isinstance(value, np.ndarray) and value.dtype.kind in "OUS" for value in feeds.values())
+    return not strings and not any(_UNBOUND.search(text) for text in types)
+
+
 def _bind(bound: Any, name: str, value: Any) -> None:
     if isinstance(value, np.ndarray):
-        bound.bind_cpu_input(name, np.ascontiguousarray(value))
+        bound.bind_cpu_input(name, np.asarray(value, order="C"))
     else:
         bound.bind_ortvalue_input(name, value)

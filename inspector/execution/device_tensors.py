@@ -13,7 +13,9 @@ __all__ = ["measure_tensor", "tensor_of"]
 
 def tensor_of(value: Any) -> torch.Tensor:
     """An OrtValue or array as a tensor over the same memory (DLPack); treat it as read-only."""
-    return torch.from_dlpack(value)
+    tensor = torch.from_dlpack(value)
+    is_bool = hasattr(value, "data_type") and value.data_type() == "tensor(bool)"
+    return tensor.view(torch.bool) if is_bool else tensor  # DLPack hands bool over as bytes
 
 
 def measure_tensor(tensor: torch.Tensor) -> Moments:

@@ -120,6 +120,6 @@ def _load(name: str) -> ctypes.CDLL | None:
 
 
 def _in_packages(name: str) -> Iterator[Path]:
-    for folder in (*site.getsitepackages(), site.getusersitepackages()):
+    for folder in dict.fromkeys((*sys.path, *site.getsitepackages())):
         yield from sorted(Path(folder).glob(f"nvidia/*/lib/{name}"))
         yield from sorted(Path(folder).glob(f"nvidia/*/bin/**/{name}"))

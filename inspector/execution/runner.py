@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from inspector.errors import BadInput, InspectorError
-from inspector.execution.binding import run_bound
+from inspector.execution.binding import can_stay, run_bound
 from inspector.execution.devices import Device, choose_device
 from inspector.execution.exposing import Exposed, Outlet, expose
 from inspector.execution.graph_statistics import Counters, add_statistics
@@ -265,10 +265,11 @@ def _fetch(part: Part, feeds: Mapping[str, Any], *, shrink: bool = False) -> tup
     if not outlets and not part.exposed.flags:
         return {}, {}
     names = part.exposed.outputs
-    if part.session.device == "cuda":
-        outputs = run_bound(part.session, feeds, names, "cuda")
+    if part.session.device == "cuda" and can_stay(part.session, feeds, names):
+        outputs = run_bound(part.session, feeds, names, "cuda", shrink=shrink)
     else:
-        outputs = run(part.session, feeds, names, shrink=shrink)
+        hosted = {name: on_host(value) for name, value in feeds.items()}
+        outputs = run(part.session, hosted, names, shrink=shrink)
     results = dict(zip(names, outputs, strict=True))
     found: Found = {}
     absent: Absent = {}
