@@ -8,7 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
 
+from inspector import comparison
+from inspector.cards import card
 from inspector.comparison.activations import (
     TOLERANCE,
     ActivationChange,
@@ -82,6 +87,20 @@ class Comparison:
     samples: int
     unseen: str
     notes: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        a, b = self.alignment.a.model, self.alignment.b.model
+        lines = [f"{self.verdict[0].upper()}{self.verdict[1:]}.", f"A: {a.name}, B: {b.name}"]
+        lines += [*comparison.facts(self), *(f"  • {edit.text}" for edit in self.edits)]
+        lines += [comparison.first_words(self)] if self.first_divergence is not None else []
+        tables = [Table(*head) for head in (comparison.WEIGHT_HEAD, comparison.ACTIVATION_HEAD)]
+        for table, rows in zip(
+            tables, (comparison.weight_rows(self), comparison.activation_rows(self)), strict=True
+        ):
+            for row in rows:
+                table.add_row(*map(escape, row))
+        notes = [f"Note: {note}" for note in self.notes]
+        return card(Group(*map(escape, lines), *(t for t in tables if t.row_count), *map(escape, notes)))
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

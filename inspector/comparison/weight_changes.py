@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,6 +25,9 @@ _SAME = 1e-6
 
 _LEVELS = 256
 """Distinct values that eight bits can hold."""
+
+_SAMPLE = 4096
+"""Elements looked at first: most explanations fail there, and the whole need not be read."""
 
 
 @dataclass(frozen=True)
@@ -108,18 +112,31 @@ Said = tuple[State, str] | None
 
 
 def _rounded(a: Array, b: Array) -> Said:
+    first, second = _few(a), _few(b)
     for name, kind in (("float16", np.dtype(np.float16)), ("bfloat16", np.dtype(ml_dtypes.bfloat16))):
         for wide, narrow, side in ((a, b, "b"), (b, a, "a")):
             with np.errstate(over="ignore"):
+                x, y = (first, second) if side == "b" else (second, first)
+                if not np.array_equal(x.astype(kind).astype(np.float64), y.astype(np.float64)):
+                    continue
                 if np.array_equal(wide.astype(kind).astype(np.float64), narrow.astype(np.float64)):
                     return "rounded", f"{side} is rounded to {name}"
     return None
+
+
+def _few(array: Array) -> Array:
+    """Elements from all over the array; the same places in every array of one shape."""
+    flat = array.reshape(-1) if array.size <= _SAMPLE else array[:: max(1, len(array) // 64)].reshape(-1)
+    return flat[:: max(1, flat.size // _SAMPLE)]
 
 
 def _quantised(a: Array, b: Array) -> Said:
     if a.ndim < 2:
         return None
     for fine, coarse, side in ((a, b, "b"), (b, a, "a")):
+        rows = coarse.reshape(coarse.shape[0], -1)
+        if len(np.unique(rows[0, :_SAMPLE])) > _LEVELS:
+            continue
         if _on_steps(fine.reshape(1, -1), coarse.reshape(1, -1)):
             return "quantised", f"{side} is quantised with one step"
         rows = (fine.reshape(fine.shape[0], -1), coarse.reshape(coarse.shape[0], -1))
@@ -144,10 +161,10 @@ def _on_steps(fine: Array, coarse: Array) -> bool:
 def _scaled(a: Array, b: Array) -> Said:
     if a.ndim < 2:
         return None
-    one = a.reshape(a.shape[0], -1).astype(np.float64)
-    other = b.reshape(b.shape[0], -1).astype(np.float64)
-    if one.shape[1] < 2:
+    one, other = a.reshape(a.shape[0], -1), b.reshape(b.shape[0], -1)
+    if one.shape[1] < 2 or not _parallel(one[0], other[0]):
         return None
+    one, other = one.astype(np.float64), other.astype(np.float64)
     norms = (one * one).sum(1)
     factor = np.divide((one * other).sum(1), norms, out=np.zeros_like(norms), where=norms > 0)
     if not np.isfinite(factor).all() or difference(one * factor[:, None], other).relative > 1e-5:
@@ -155,8 +172,14 @@ def _scaled(a: Array, b: Array) -> Said:
     return "scaled", f"one factor per output channel, {factor.min():.4g} … {factor.max():.4g}"
 
 
+def _parallel(x: Array, y: Array) -> bool:
+    """Whether one row is a multiple of the other, with room for rounding."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    return bool((x @ y) ** 2 >= 0.9999 * (x @ x) * (y @ y))
+
+
 def _permuted(a: Array, b: Array) -> Said:
-    if a.ndim < 2:
+    if a.ndim < 2 or not math.isclose(np.abs(a).sum(dtype=float), np.abs(b).sum(dtype=float), rel_tol=1e-5):
         return None
     if a.shape[1] > 1 and difference(a[:, ::-1], b).relative <= _SAME:
         return "permuted", "input channels reversed, as between RGB and BGR"

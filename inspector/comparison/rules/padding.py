@@ -15,8 +15,11 @@ _WINDOWS = ("Conv", "AveragePool", "MaxPool")
 
 
 def merge_pads(draft: Draft) -> None:
-    """Add the zeros of a Pad to the pads of the convolutions that alone read it (−∞ to those of MaxPool)."""
-    consumers = draft.consumers()
+    """Add the zeros of a Pad to the pads of the convolutions that alone read it.
+
+    For MaxPool −∞ is added; behind a ReLU zeros do the same, since no value lies below them.
+    """
+    consumers, producers = draft.consumers(), draft.producers()
     links: dict[str, Operand] = {}
     gone: set[int] = set()
     for step in draft.steps:
@@ -24,7 +27,9 @@ def merge_pads(draft: Draft) -> None:
         users = consumers.get(step.outputs[0], []) if amounts is not None else []
         if amounts is None or not users or step.outputs[0] in draft.outputs:
             continue
-        added = [_for(draft, step, amounts, user) for user in users]
+        maker = producers.get(step.slots[0].value)
+        positive = maker is not None and maker.op == "Relu"
+        added = [_for(draft, step, amounts, user, positive) for user in users]
         if any(extra is None for extra in added):
             continue
         for user, extra in zip(users, added, strict=True):
@@ -56,11 +61,11 @@ def _amounts(draft: Draft, step: Step) -> Array | None:
     return pads.reshape(2, -1)
 
 
-def _for(draft: Draft, pad: Step, amounts: Array, user: Step) -> list[int] | None:
+def _for(draft: Draft, pad: Step, amounts: Array, user: Step, positive: bool) -> list[int] | None:
     """The pads in the axes of a window, or None where they do not belong to it."""
     value = draft.scalar(pad, 2) if len(pad.slots) > 2 and pad.slots[2].value else None
     value = float(pad.attributes.get("value", 0.0)) if value is None else value
-    fits = value < -1e30 if user.op == "MaxPool" else value == 0
+    fits = value < -1e30 or (positive and value == 0) if user.op == "MaxPool" else value == 0
     automatic = str(user.attributes.get("auto_pad", "NOTSET"))
     counted = user.op != "AveragePool" or user.attributes.get("count_include_pad")
     slot = next((s for s in user.slots if s.value == pad.outputs[0]), None)
