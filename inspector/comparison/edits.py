@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inspector.comparison.alignment import Alignment, Atom, CanonicalGraph, Edit, EditKind, Pair
 from inspector.comparison.copies import unmatched
+from inspector.comparison.folded_changes import folded_changes
 from inspector.comparison.layout_changes import layout_changes
 
 __all__ = ["edits"]
@@ -30,7 +31,7 @@ def edits(alignment: Alignment) -> tuple[Edit, ...]:
         for (kind, subject, text), pairs in groups.items():
             if kind == order:
                 found.append(_edit(alignment, (kind, subject, text), pairs))
-    return (*found, *layout_changes(alignment))
+    return (*found, *folded_changes(alignment), *layout_changes(alignment))
 
 
 def _told(atoms: tuple[Atom, ...], bare: bool) -> tuple[Atom, ...]:
