@@ -10,6 +10,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from torch.nn import functional
 
 import inspector
 from inspector.errors import BadInput, InspectorError, NoGradientPath, UnknownName
@@ -19,7 +20,17 @@ from inspector.methods.maximize import Settings, colors, known_objectives, known
 from inspector.methods.maximize.objectives import Scene
 from inspector.methods.maximize.parametrizations import Canvas, fourier_scale, parametrization
 from inspector.methods.maximize.redirecting import redirected_rectifiers
-from inspector.methods.maximize.transforms import ROTATIONS, SCALES, crop, jitter, pad, rotate, scale
+from inspector.methods.maximize.transforms import (
+    ROTATIONS,
+    SCALES,
+    crop,
+    gathered,
+    jitter,
+    looked_at,
+    pad,
+    rotate,
+    scale,
+)
 
 
 def net(folder: Path, *, dead: bool = False, quantised: bool = False, softmax: bool = True) -> Path:
@@ -218,6 +229,36 @@ def test_transforms_do_what_their_numbers_say() -> None:
     disc[0, 0, 10, 30] = 1
     turned = rotate([90])(disc, generator)[0, 0]
     assert sorted(divmod(int(turned.argmax()), 61)) in ([20, 20], [20, 40])
+
+
+def test_a_chain_of_moves_is_sampled_once() -> None:
+    picture = torch.rand(1, 3, 40, 36, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    smooth = functional.interpolate(picture[..., :10, :9], size=(40, 36), mode="bicubic")
+    chain = (pad(6), jitter(4), scale([1.1]), rotate([7]), jitter(2))
+    once = looked_at(smooth, chain, torch.Generator().manual_seed(2), (40, 36))
+    generator = torch.Generator().manual_seed(2)
+    slow = smooth
+    for move in chain:
+        slow = move(slow, generator)
+    slow = functional.interpolate(slow, size=(40, 36), mode="bilinear", align_corners=False)
+    inner = (..., slice(8, -8), slice(8, -8))
+    assert float((once - slow)[inner].abs().max()) < 0.05 * float(smooth.max() - smooth.min())
+    alone = scale([1.1])(smooth, generator)
+    expected = functional.interpolate(smooth, size=alone.shape[-2:], mode="bilinear", align_corners=False)
+    torch.testing.assert_close(alone, expected)
+
+
+def test_fixed_order_sampling_is_torchs_own() -> None:
+    random = torch.Generator().manual_seed(4)
+    picture = torch.rand(2, 3, 9, 7, generator=random, dtype=torch.float64, requires_grad=True)
+    grid = torch.rand(2, 6, 5, 2, generator=random, dtype=torch.float64) * 3 - 1.5
+    for edge, padding in ((True, "border"), (False, "zeros")):
+        ours = gathered(picture, grid, edge=edge)
+        theirs = functional.grid_sample(picture, grid, padding_mode=padding, align_corners=False)
+        torch.testing.assert_close(ours, theirs)
+        seed = torch.rand(ours.shape, generator=random, dtype=torch.float64)
+        gradients = (torch.autograd.grad(one, picture, seed)[0] for one in (ours, theirs))
+        torch.testing.assert_close(*gradients)
 
 
 def test_silent_rectifiers_start_to_move(tmp_path: Path) -> None:

@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from inspector.errors import BadInput, NoGradientPath
 from inspector.methods.maximize.objectives import Objective, Scene
 from inspector.methods.maximize.parametrizations import Canvas, Parametrization, parametrization
 from inspector.methods.maximize.redirecting import redirected_rectifiers
-from inspector.methods.maximize.stage import Stage
-from inspector.methods.maximize.transforms import Transform
+from inspector.methods.maximize.stage import Stage, steady
+from inspector.methods.maximize.transforms import Transform, looked_at
 from inspector.progress import track
 
 __all__ = ["Settings", "Visualization", "ascend", "with_rows", "with_seed"]
@@ -95,14 +94,16 @@ def ascend(
         NoGradientPath: no differentiable path leads from the picture to the objective.
         BadInput: a caricature without a reference, or a layer, channel or place that does not fit.
     """
-    climb = _Climb(stage, wanted, settings, reference)
-    before = climb.score()
-    history = list(climb.run())
+    with steady():
+        climb = _Climb(stage, wanted, settings, reference)
+        before = climb.score()
+        history = list(climb.run())
+        after = climb.score()
     return Visualization(
         wanted.text,
         _bytes(climb.parameters.picture()),
         before,
-        climb.score(),
+        after,
         tuple(history),
         settings.parametrization,
         settings.optimizer,
@@ -141,13 +142,13 @@ class _Climb:
         self.reference: dict[str, Tensor] = {}
         if reference is not None:
             with torch.no_grad():
-                self.reference = stage.values(self._sized(reference.to(like)), wanted.layers)
+                self.reference = stage.values(self._seen(reference.to(like)), wanted.layers)
 
     def score(self) -> tuple[float, ...]:
         """The objective of the untouched pictures, one number a row."""
         with torch.no_grad():
             pictures = self.parameters.picture()
-            numbers = self._measure(pictures, pictures)
+            numbers = self._measure(self._seen(pictures), pictures)
         return tuple(numbers.expand(len(pictures)).tolist())
 
     def run(self) -> Iterator[float]:
@@ -157,10 +158,8 @@ class _Climb:
         adam = torch.optim.Adam(self.parameters.leaves, lr=rate) if settings.optimizer == "adam" else None
         for step in track(range(settings.steps), f"Climbing {self.wanted.text}"):
             pictures = self.parameters.picture()
-            seen = pictures
-            for transform in self.transforms:
-                seen = transform(seen, self.generator)
-            score = self._measure(self._sized(seen), pictures, redirect=step < settings.redirect).mean()
+            seen = self._seen(pictures, self.transforms)
+            score = self._measure(seen, pictures, redirect=step < settings.redirect).mean()
             gradients = self._gradients(score)
             if adam is not None:
                 for leaf, gradient in zip(self.parameters.leaves, gradients, strict=True):
@@ -204,10 +203,8 @@ class _Climb:
             return numbers.reshape(-1, len(pictures)).mean(0)
         return numbers
 
-    def _sized(self, pictures: Tensor) -> Tensor:
-        if tuple(pictures.shape[-2:]) == self.stage.size:
-            return pictures
-        return functional.interpolate(pictures, size=self.stage.size, mode="bilinear", align_corners=False)
+    def _seen(self, pictures: Tensor, transforms: tuple[Transform, ...] = ()) -> Tensor:
+        return looked_at(pictures, transforms, self.generator, self.stage.size)
 
 
 def _bytes(pictures: Tensor) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from inspector.errors import BadInput, NoGradientPath
-from inspector.methods.maximize.stage import Stage
+from inspector.methods.maximize.stage import Stage, steady
 from inspector.progress import track
 
 __all__ = ["Dream", "dream"]
@@ -70,6 +70,23 @@ def dream(
     """
     if octaves < 1 or steps < 1 or ratio <= 1:
         raise BadInput(f"dream: octaves {octaves} and steps {steps} must be ≥ 1, ratio {ratio:g} > 1.")
+    with steady():
+        return _dream(stage, picture, layer, octaves, ratio, steps, rate, jitter, tile, guide, seed)
+
+
+def _dream(
+    stage: Stage,
+    picture: npt.NDArray[np.uint8],
+    layer: str,
+    octaves: int,
+    ratio: float,
+    steps: int,
+    rate: float,
+    jitter: int,
+    tile: int,
+    guide: npt.NDArray[np.uint8] | None,
+    seed: int,
+) -> Dream:
     job = _Dreaming(stage, stage.key(layer), tile, guide)
     whole = _tensor(picture, stage)
     sizes = _sizes((picture.shape[0], picture.shape[1]), octaves, ratio)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from inspector.autograd.cutting import between, value_shapes
+from inspector.autograd.fast import optimised
 from inspector.autograd.network import Network, to_torch
 from inspector.errors import BadInput, InspectorError, NoGradientPath, NotRunnable
 from inspector.execution import Preprocess, complete_feeds, picture_input, preprocess_of, select_values
@@ -19,7 +21,7 @@ from inspector.execution.axes import axes_of_value, channel_axis
 from inspector.execution.preprocess import GRAY_WEIGHTS
 from inspector.model import Model
 
-__all__ = ["FREE_SIZE", "Stage", "open_stage", "recipe_at", "shown"]
+__all__ = ["FREE_SIZE", "Stage", "open_stage", "recipe_at", "shown", "steady"]
 
 FREE_SIZE = (224, 224)
 """Height and width where the model takes any."""
@@ -125,9 +127,13 @@ class Stage:
 
     def _part(self, keys: tuple[str, ...]) -> Network:
         if keys not in self._parts:
-            self._parts[keys] = between(self.net, [self.entry], list(keys))
-            if self.entry not in self._parts[keys].block.inputs:
+            part = between(self.net, [self.entry], list(keys))
+            if self.entry not in part.block.inputs:
                 raise NoGradientPath(f"{', '.join(keys)} does not depend on input {self.entry!r}.")
+            if self.net.device.type == "cpu" and self.net.dtype == torch.float32:
+                block, weights = optimised(part.block, part.weights)
+                part = Network(block, weights, part.graph, channels_last=True, seed=part.seed).eval()
+            self._parts[keys] = part.requires_grad_(False)
         return self._parts[keys]
 
     def _first(self, key: str, value: Any) -> Tensor:
@@ -167,6 +173,13 @@ def open_stage(
     whole, _ = complete_feeds(model, {value.key: blank})
     others = {k: torch.from_numpy(np.array(v)).to(device) for k, v in whole.items() if k != value.key}
     return Stage(model, net, value.key, recipe, settled, others)
+
+
+@contextmanager
+def steady() -> Generator[None]:
+    """Convolutions on a GPU add in a fixed order and in full single precision."""
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        yield
 
 
 def shown(stage: Stage, picture: npt.NDArray[np.uint8]) -> Tensor:
