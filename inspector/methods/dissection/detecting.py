@@ -29,6 +29,12 @@ QUANTILE = 0.005
 IOU = 0.04
 """Above this a unit counts as a detector (section 2.3)."""
 
+UNITS_AT_ONCE = 64
+"""Maps that are enlarged together."""
+
+HELD_BYTES = 256 * 1024**2
+"""Memory for maps of a small data set."""
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -124,7 +130,8 @@ def dissect_layer(
 ) -> LayerDissection:
     """Two passes over the data: exact thresholds, then IoU at the size that the model sees.
 
-    Memory: the share `quantile` of a layer's values over the data, nothing per image besides.
+    Memory: the share `quantile` of a layer's values over the data, and the maps of the first images up to
+    `HELD_BYTES`, which the second pass need not compute again.
     `engine` is "embedded" or "ray[:address]"; both give the same bits.
 
     Raises:
@@ -136,17 +143,32 @@ def dissect_layer(
     layers = open_layers(model, [layer], preprocess, device)
     key = layers.keys[0]
     gpu = device == "cuda"
-    first = functools.partial(_tails, layers, key, labelled, quantile)
+    held = _Held({})
+    first = functools.partial(_tails, layers, key, labelled, quantile, held)
     tails = run_parts(engine, first, f"Thresholds of {key}", gpu=gpu)
     thresholds, images, skipped = _thresholds(tails, labelled, quantile)
     layers.forget()
-    second = functools.partial(_overlaps, layers, key, labelled, thresholds)
+    second = functools.partial(_overlaps, layers, key, labelled, thresholds, held)
     counts = run_parts(engine, second, f"Overlaps of {key}", gpu=gpu)
     both, either = sum(part[0] for part in counts), sum(part[1] for part in counts)
     iou = np.divide(both, either, out=np.zeros(np.shape(both)), where=np.asarray(either) > 0)
     return LayerDissection(
         key, labelled.concepts, labelled.categories, iou, thresholds, images, skipped, minimum
     )
+
+
+@dataclass
+class _Held:
+    """Maps by the number of their image, from the first pass for the second."""
+
+    maps: dict[int, Array]
+    room: int = HELD_BYTES
+
+    def keep(self, number: int, maps: Array) -> None:
+        """Remember the maps if there is room."""
+        if maps.nbytes <= self.room:
+            self.room -= maps.nbytes
+            self.maps[number] = maps
 
 
 @dataclass(frozen=True)
@@ -157,24 +179,29 @@ class _Tail:
     skipped: dict[str, str]
 
 
-def _tails(layers: LayerMaps, key: str, labelled: Labelled, quantile: float, part: int, parts: int) -> _Tail:
+def _tails(
+    layers: LayerMaps, key: str, labelled: Labelled, quantile: float, held: _Held, part: int, parts: int
+) -> _Tail:
     """The largest values over a share of the examples."""
     sketch: TailSketch | None = None
     skipped: dict[str, str] = {}
     images, values = 0, 0
     waiting: list[Array] = []
-    total = len(range(part, labelled.count, parts))
-    for example in track(labelled.stream(part, parts), f"Thresholds of {key}", total):
+    numbers = range(part, labelled.count, parts)
+    for number, example in zip(
+        numbers, track(labelled.stream(part, parts), f"Thresholds of {key}", len(numbers)), strict=True
+    ):
         if example.picture is None:
             skipped[example.name] = example.problem
             continue
         maps = layers.maps(example.picture)[key]
+        held.keep(number, maps)
         rows = maps.reshape(len(maps), -1)
         images, values = images + 1, values + rows.shape[1]
         if sketch is None or math.floor(quantile * rows.shape[1] * labelled.count) >= sketch.kept:
             kept = math.floor(quantile * rows.shape[1] * labelled.count) + 1
-            held = np.empty((len(rows), 0), np.float32) if sketch is None else sketch.values
-            sketch = TailSketch(kept, held)
+            before = np.empty((len(rows), 0), np.float32) if sketch is None else sketch.values
+            sketch = TailSketch(kept, before)
         waiting.append(rows)
         if sum(one.shape[1] for one in waiting) >= max(sketch.kept, 4096):
             sketch, waiting = sketch.merged(np.concatenate(waiting, 1)), []
@@ -205,43 +232,68 @@ def _overlaps(
     key: str,
     labelled: Labelled,
     thresholds: npt.NDArray[np.float32],
+    held: _Held,
     part: int,
     parts: int,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Sums over images of |A ∩ C| and |A ∪ C| (section 2.2) over a share of those that carry the concept.
 
-    They are whole numbers, so that adding shares in any order gives the same.
+    They are whole numbers, so that adding shares in any order gives the same. A map that stays below its
+    threshold stays so when it is enlarged, so only the others are.
     """
     concepts = {name: index for index, name in enumerate(labelled.concepts)}
     both = np.zeros((len(thresholds), len(concepts)))
     either = np.zeros_like(both)
-    limits = torch.from_numpy(thresholds)[:, None, None]
-    for example in track(labelled.stream(part, parts), f"Overlaps of {key}"):
+    numbers = range(part, labelled.count, parts)
+    for number, example in zip(
+        numbers, track(labelled.stream(part, parts), f"Overlaps of {key}", len(numbers)), strict=True
+    ):
         if example.picture is None or not example.masks:
             continue
-        placed = {name: _placed(layers.recipe, example.picture, mask) for name, mask in example.masks.items()}
-        columns = [concepts[name] for name in placed]
-        flat = torch.from_numpy(np.stack([mask.ravel() for mask in placed.values()], 1).astype(np.float32))
-        size = next(iter(placed.values())).shape
-        maps = torch.from_numpy(np.ascontiguousarray(layers.maps(example.picture)[key]))
-        for units in torch.arange(len(maps)).split(64):
-            raised = maps[units][None]
-            if tuple(maps.shape[1:]) != size:
-                raised = functional.interpolate(raised, size=size, mode="bilinear", align_corners=False)
-            active = (raised[0] > limits[units]).flatten(1).float()
-            shared = (active @ flat).double().numpy()
-            rows = units.numpy()[:, None]
-            both[rows, columns] += shared
-            alone = active.sum(1, dtype=torch.float64).numpy()[:, None]
-            either[rows, columns] += alone + flat.sum(0, dtype=torch.float64).numpy() - shared
+        placed = _placed(layers.recipe, example.picture, example.masks)
+        columns = [concepts[name] for name in example.masks]
+        maps = held.maps.get(number)
+        if maps is None:
+            maps = layers.maps(example.picture)[key]
+        active = np.flatnonzero(maps.max((1, 2)) > thresholds)
+        either[:, columns] += placed.sum((1, 2))
+        for units in np.array_split(active, -(-len(active) // UNITS_AT_ONCE) or 1):
+            shared, alone = _counts(maps[units], thresholds[units], placed)
+            both[units[:, None], columns] += shared
+            either[units[:, None], columns] += alone[:, None] - shared
     layers.forget()
     return both, either
 
 
-def _placed(recipe: Preprocess, picture: npt.NDArray[np.uint8], mask: Mask) -> Mask:
-    """A mask stretched over its picture and cut as the model sees it."""
+def _counts(maps: Array, limits: Array, masks: Mask) -> tuple[Array, Array]:
+    """Active pixels in every mask (units, masks), and altogether (units,), of maps enlarged to the masks."""
+    if not len(maps):
+        return np.zeros((0, len(masks))), np.zeros(0)
+    raised = torch.from_numpy(maps)[None]
+    if maps.shape[1:] != masks.shape[1:]:
+        raised = functional.interpolate(raised, size=masks.shape[1:], mode="bilinear", align_corners=False)
+    active = (raised[0].numpy() > limits[:, None, None]).reshape(len(maps), -1)
+    unit, place = np.divmod(np.flatnonzero(active), active.shape[1])
+    shown = masks.reshape(len(masks), -1)[:, place]
+    shared = np.stack([np.bincount(unit, weights=row, minlength=len(maps)) for row in shown], 1)
+    return shared, np.bincount(unit, minlength=len(maps)).astype(np.float64)
+
+
+def _placed(recipe: Preprocess, picture: npt.NDArray[np.uint8], masks: Mapping[str, Mask]) -> Mask:
+    """Masks stretched over their picture and cut as the model sees it, (masks, h, w)."""
     height, width = picture.shape[:2]
-    values = np.repeat(mask.astype(np.uint8)[..., None], 3, 2)
-    if mask.shape != (height, width):
-        values = Preprocess(size=(height, width), fit="stretch", resample="nearest").place(values)
-    return replace(recipe, resample="nearest").place(values)[..., 0] > 0
+    nearest = replace(recipe, resample="nearest")
+    stretch = Preprocess(size=(height, width), fit="stretch", resample="nearest")
+    found: dict[str, Mask] = {}
+    for size in dict.fromkeys(mask.shape for mask in masks.values()):
+        names = [name for name, mask in masks.items() if mask.shape == size]
+        for start in range(0, len(names), 3):  # three masks are the colours of one picture
+            three = names[start : start + 3]
+            values = np.zeros((*size, 3), np.uint8)
+            for channel, name in enumerate(three):
+                values[..., channel] = masks[name]
+            if size != (height, width):
+                values = stretch.place(values)
+            cut = nearest.place(values)
+            found |= {name: cut[..., channel] > 0 for channel, name in enumerate(three)}
+    return np.stack([found[name] for name in masks])
