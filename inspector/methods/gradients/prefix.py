@@ -91,7 +91,8 @@ def folded(subject: Subject, *, chains: bool = False) -> Subject:
     `chains` also joins attention, Gelu and LayerNorm written out; rules that need their parts leave it.
     """
     net = subject.net
-    block, weights = fast.optimised(net.block, net.weights, chains=chains)
+    held = {key: v.cpu() if isinstance(v, Tensor) else v for key, v in net.weights.items()}
+    block, weights = fast.optimised(net.block, held, chains=chains)
     made = Network(block, weights, net.graph, seed=net.seed, straight_through=net.straight_through)
     made = (made.double() if net.dtype == torch.float64 else made).to(net.device).eval()
     for parameter in made.parameters():

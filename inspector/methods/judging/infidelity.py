@@ -27,9 +27,8 @@ def infidelity(judged: Judged) -> Measurement:
         sides = [max(1, int(size * rng.uniform(0.1, 0.5))) for size in places.shape]
         mask[tuple(slice(at, at + side) for at, side in zip(corner, sides, strict=True))] = True
     empty = baseline_of(judged.subject, "zero")[0]
-    falls = (
-        float(judged.subject.score()[0]) - judged.subject.score(judged.shown(~hidden, empty)).double().numpy()
-    )
+    left = judged.subject.score(judged.shown(~hidden, empty)).double().cpu().numpy()
+    falls = float(judged.subject.own_score[0]) - left
     sums = (hidden * places).reshape(SAMPLES, -1).sum(1)
     power = float((sums**2).sum())
     factor = float((sums * falls).sum()) / power if power else 0.0

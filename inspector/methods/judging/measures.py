@@ -48,11 +48,11 @@ class Judged:
         return over_places(self.made)
 
     def answer(self, x: Tensor) -> Tensor:
-        """The probability of the target class for rows of x, or the score where it is no class; (n,)."""
+        """The target class's probability for rows of x, or the score where there is none; (n,) on the CPU."""
         target = self.subject.target
         with torch.no_grad():
             if target.expression:
-                return self.subject.score(x)
+                return self.subject.score(x).cpu()
             parts: list[Tensor] = []
             for part in self.subject.chunks(x):
                 scores = class_scores(self.subject.forward(part, taps=[target.value])[1][target.value], "")
@@ -60,7 +60,7 @@ class Judged:
             scores = torch.cat(parts)
         summed = (scores.sum(1) - 1).abs().max() < 1e-3 and scores.min() >= 0
         shares = scores if summed or scores.shape[1] == 1 else scores.softmax(1)
-        return shares[:, target.index]
+        return shares[:, target.index].cpu()
 
     def again(self, subject: Subject) -> Places:
         """The method's raw map of another subject, first row, all axes."""

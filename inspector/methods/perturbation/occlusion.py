@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import torch
-
 from inspector.methods.axes import axes_of
 from inspector.methods.perturbation.masking import hidden_input
 from inspector.methods.registry import Map, method
@@ -27,7 +25,7 @@ def occlusion(subject: Subject, *, window: int = 0, stride: int = 0, baseline: s
     hidden = hidden_input(subject, baseline)
     full = subject.own_score
     total = x.new_zeros((x.shape[0], *places), dtype=full.dtype)
-    count = torch.zeros(places, dtype=full.dtype)
+    count = total.new_zeros(places)
     starts = [_starts(size, side, step) for size in places]
     corners = list(itertools.product(*starts))
     for first in track(range(0, len(corners), 16), "Occluding", -(-len(corners) // 16)):

@@ -51,11 +51,11 @@ class Parts:
     def scores(self, shown: Tensor) -> Tensor:
         """Scores (k,) of the input with only some parts shown: `shown` (k, count) is boolean."""
         found = [self._batch(piece) for piece in shown.split(BATCH)]
-        return torch.cat(found).to(torch.float64)
+        return torch.cat(found).to("cpu", torch.float64)
 
     def _batch(self, shown: Tensor) -> Tensor:
         x = self.subject.x[self.row : self.row + 1]
-        masks = shown[:, self.labels]
+        masks = shown[:, self.labels].to(x.device)
         masks = masks.reshape(len(shown), *[1] * self.lead, *self.labels.shape, *[1] * self.trail)
         return self.subject.score(torch.where(masks, x, self.hidden[self.row : self.row + 1]))
 
