@@ -15,6 +15,7 @@ from inspector import comparison
 from inspector import model as models
 from inspector.actions.parameters import OutputFile, Source
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput, InspectorError
 from inspector.progress import track
 from inspector.views import media_for
@@ -30,7 +31,7 @@ _SHOWN = 12
 
 
 @dataclass(frozen=True)
-class ArchitectureTable:
+class ArchitectureTable(Result):
     """Models side by side, and how far each is from each."""
 
     models: tuple[Architecture, ...]

@@ -15,6 +15,7 @@ from rich.table import Table
 from inspector import methods, views
 from inspector.actions.parameters import Flag, OutputFile
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput, InspectorError, MissingOption
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ __all__ = ["Attributions", "attribute"]
 
 
 @dataclass(frozen=True)
-class Attributions:
+class Attributions(Result):
     """Maps by target (rows) and method (columns); `refused` tells why a place of the sheet is empty."""
 
     model: str

@@ -13,6 +13,7 @@ from rich.table import Table
 import converters
 from inspector import model as models
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import InspectorError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["Check", "check"]
 
 
 @dataclass(frozen=True)
-class Check:
+class Check(Result):
     """Every fault found, and remarks that are no faults."""
 
     source: str

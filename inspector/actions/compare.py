@@ -15,6 +15,7 @@ from rich.table import Table
 from inspector import comparison
 from inspector.actions.parameters import Flag, OutputFile
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput, UnknownName
 from inspector.views import media_for
 
@@ -30,7 +31,7 @@ _GROUNDS = ("structure", "weights", "activations")
 
 
 @dataclass(frozen=True)
-class ModelComparison:
+class ModelComparison(Result):
     """What two models share, where they differ, and whether that was to count as failure."""
 
     comparison: Comparison

@@ -14,6 +14,7 @@ from inspector import execution, views
 from inspector.actions import pictures
 from inspector.actions.parameters import Flag, OutputFile, Source
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput, MissingOption
 from inspector.methods import dissection
 
@@ -28,7 +29,7 @@ LISTED = 20
 
 
 @dataclass(frozen=True)
-class Dissection:
+class Dissection(Result):
     """Detectors by layer."""
 
     model: str

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from inspector import graph
 from inspector.actions.parameters import Flag, OutputFile
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _MEDIA: tuple[Media, ...] = ("svg", "png", "pdf", "dot", "json")
 
 
 @dataclass(frozen=True)
-class DrawnFile:
+class DrawnFile(Result):
     """What was drawn and where it lies."""
 
     path: Path

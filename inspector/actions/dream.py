@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from inspector import execution, views
 from inspector.actions.parameters import OutputFile
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput, MissingOption
 from inspector.methods import maximize as maximizing
 
@@ -24,7 +25,7 @@ __all__ = ["Dreamt", "dream"]
 
 
 @dataclass(frozen=True)
-class Dreamt:
+class Dreamt(Result):
     """The dreamt picture and how it was made."""
 
     model: str

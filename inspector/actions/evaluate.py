@@ -13,6 +13,7 @@ from rich.table import Table
 from inspector import methods, views
 from inspector.actions.parameters import Flag, OutputFile
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import MissingOption
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ USUAL_MEASURES = "insertion,deletion,road,infidelity,max-sensitivity,sparseness,
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgement(Result):
     """The evaluation of one answer, with the model and target it belongs to."""
 
     model: str

@@ -12,6 +12,7 @@ from rich.table import Table
 from inspector import weights
 from inspector.actions.parameters import Flag, OutputFolder
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 
 if TYPE_CHECKING:
     from inspector.model import Model
@@ -24,7 +25,7 @@ _LISTED = 20
 
 
 @dataclass(frozen=True)
-class WeightExport:
+class WeightExport(Result):
     """What was written and where."""
 
     export: Export

@@ -11,6 +11,7 @@ from inspector import graph
 from inspector import model as models
 from inspector.actions.parameters import OutputFile
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import MissingOption
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ __all__ = ["Extraction", "extract"]
 
 
 @dataclass(frozen=True, eq=False)
-class Extraction:
+class Extraction(Result):
     """A part of a model, and where it was written."""
 
     model: Model

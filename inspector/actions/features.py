@@ -14,6 +14,7 @@ from inspector import execution
 from inspector.actions import pictures
 from inspector.actions.parameters import Flag, OutputFolder
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import MissingOption
 from inspector.progress import track
 
@@ -35,7 +36,7 @@ SHOWN = 6
 
 
 @dataclass(frozen=True)
-class Features:
+class Features(Result):
     """Captured values: a row of facts each, their pictures where they were kept, and how they were made."""
 
     model: str

@@ -10,6 +10,7 @@ from rich.table import Table
 
 import converters
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 
 if TYPE_CHECKING:
     from converters.registry import Format
@@ -19,7 +20,7 @@ __all__ = ["Formats", "formats"]
 
 
 @dataclass(frozen=True)
-class Formats:
+class Formats(Result):
     """Every format that can be opened."""
 
     rows: tuple[Format, ...]

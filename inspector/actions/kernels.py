@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from inspector import execution, views
 from inspector.actions.parameters import OutputFile
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _MATRICES = ("Gemm", "MatMul")
 
 
 @dataclass(frozen=True)
-class Kernels:
+class Kernels(Result):
     """The kernels (out, in, *space) of one layer and their picture."""
 
     layer: str

@@ -13,6 +13,7 @@ from rich.table import Table
 from inspector import execution, views
 from inspector.actions.parameters import Flag, OutputFile
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput
 from inspector.methods import maximize as maximizing
 
@@ -27,7 +28,7 @@ COLUMNS = 4
 
 
 @dataclass(frozen=True)
-class Maximized:
+class Maximized(Result):
     """Pictures that make their objectives large, and how they were made."""
 
     model: str

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from inspector import methods
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 
 if TYPE_CHECKING:
     from inspector.methods import Method
@@ -20,7 +21,7 @@ __all__ = ["Methods", "list_methods"]
 
 
 @dataclass(frozen=True)
-class Methods:
+class Methods(Result):
     """A row a method, families in order."""
 
     rows: tuple[Method, ...]

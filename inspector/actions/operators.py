@@ -12,6 +12,7 @@ from rich.table import Table
 
 from inspector import autograd
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 
 if TYPE_CHECKING:
     from inspector.autograd import OperatorRow
@@ -22,7 +23,7 @@ __all__ = ["Operators", "operators"]
 
 
 @dataclass(frozen=True)
-class Operators:
+class Operators(Result):
     """A row an operator; `nodes` counts its uses where the table is that of a model."""
 
     rows: tuple[OperatorRow, ...]

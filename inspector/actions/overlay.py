@@ -11,6 +11,7 @@ from rich.table import Table
 
 from inspector import comparison, execution, graph, methods, weights
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import InspectorError, MissingOption
 from inspector.progress import track
 
@@ -40,7 +41,7 @@ _UNITS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Overlay:
+class Overlay(Result):
     """Numbers by node key; a node without one is not listed."""
 
     model: str

@@ -13,6 +13,7 @@ from rich.table import Table
 from inspector import execution
 from inspector.actions import pictures
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import MissingOption
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ __all__ = ["Answer", "predict"]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Result):
     """The prediction, with the model it came from."""
 
     model: str

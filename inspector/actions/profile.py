@@ -11,6 +11,7 @@ from rich.table import Table
 
 from inspector import execution
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 
 if TYPE_CHECKING:
     from inspector.execution import Profile
@@ -23,7 +24,7 @@ _LISTED = 20
 
 
 @dataclass(frozen=True)
-class Timing:
+class Timing(Result):
     """Times by node, block and operator; `overlay` gives milliseconds by node key for drawings."""
 
     model: str

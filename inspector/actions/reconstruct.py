@@ -14,6 +14,7 @@ from rich.table import Table
 from inspector import execution, views
 from inspector.actions.parameters import Flag, OutputFile, Source
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput, MissingOption
 from inspector.methods import dissection
 from inspector.methods import maximize as maximizing
@@ -32,7 +33,7 @@ SHOWN_TOGETHER = 9
 
 
 @dataclass(frozen=True)
-class Reconstructed:
+class Reconstructed(Result):
     """A projection an image, with the image's name."""
 
     model: str

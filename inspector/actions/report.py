@@ -13,6 +13,7 @@ from inspector import execution, methods, workbench
 from inspector.actions import pictures
 from inspector.actions.parameters import OutputFile
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput, InspectorError
 from inspector.progress import track
 
@@ -29,7 +30,7 @@ _MOST_ELEMENTS = 1 << 30
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Result):
     """A written report: where, how large, and what it had to leave out."""
 
     model: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from inspector.cards import card
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -15,7 +17,10 @@ __all__ = ["Result"]
 
 @runtime_checkable
 class Result(Protocol):
-    """A frozen answer that the command line prints, the server sends and a notebook shows."""
+    """A frozen answer that the command line prints, the server sends and a notebook shows.
+
+    Answers name it as their base, which gives them their form in a notebook.
+    """
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON-able data, with what it was made from."""
@@ -28,3 +33,6 @@ class Result(Protocol):
     def figures(self) -> Mapping[str, Figure]:
         """Pictures by file stem; empty where there are none."""
         ...
+
+    def _repr_html_(self) -> str:
+        return card(self.to_text(), self.figures().values())

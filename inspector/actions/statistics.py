@@ -15,6 +15,7 @@ from rich.table import Table
 from inspector import execution
 from inspector.actions.parameters import Flag, OutputFile, Source
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 
 if TYPE_CHECKING:
     from inspector.execution import DataStatistics, UnitStatistics
@@ -25,7 +26,7 @@ __all__ = ["ChannelStatistics", "statistics"]
 
 
 @dataclass(frozen=True)
-class ChannelStatistics:
+class ChannelStatistics(Result):
     """Statistics by value and channel over a folder."""
 
     model: str

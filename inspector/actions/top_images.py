@@ -16,6 +16,7 @@ from inspector import views
 from inspector.actions import pictures
 from inspector.actions.parameters import Flag, OutputFile, Source
 from inspector.actions.registry import action
+from inspector.actions.result import Result
 from inspector.errors import BadInput
 from inspector.methods import dissection
 
@@ -34,7 +35,7 @@ DIM = 0.25
 
 
 @dataclass(frozen=True)
-class TopUnits:
+class TopUnits(Result):
     """The strongest images of every unit of a layer."""
 
     model: str

@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from rich.markup import escape
+from rich.table import Table
 
+from inspector.autograd import steady
+from inspector.cards import card
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
 from inspector.methods.axes import axes_of
@@ -68,6 +72,21 @@ class Attribution:
             media=media,
         )
 
+    def _repr_html_(self) -> str:
+        table = Table.grid()
+        table.add_row("method", escape(f"{self.method}  {self.paper}"))
+        table.add_row("target", escape(f"{self.target}, score {self.score:.4g}"))
+        if self.layer:
+            table.add_row("layer", escape(self.layer))
+        if self.residual is not None:
+            table.add_row("residual", f"{self.residual:.3g}")
+        table.add_row(
+            "values", f"{'×'.join(map(str, self.values.shape))} ({', '.join(self.axes)}), {self.dtype}"
+        )
+        for note in self.notes:
+            table.add_row("note", escape(note))
+        return card(table, [self.figure()])
+
     def to_dict(self) -> dict[str, Any]:
         """How the map was made, and its range; the values themselves leave as an array."""
         return {
@@ -100,6 +119,7 @@ class Attribution:
         return cells.reshape(1, -1) if cells.ndim == 1 else cells
 
 
+@steady()
 def attribute(
     model: Model | Any,
     inputs: Any,

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+from rich.markup import escape
+from rich.table import Table
 
 from converters.provenance import Origin
 from inspector import dtypes
+from inspector.cards import card
 from inspector.errors import UnknownName
 from inspector.model.shapes import Value, bound, infer, value_of
 from inspector.model.walk import Node, all_tensors, constants, keyed_bodies, tensors, walk
@@ -46,6 +49,23 @@ class Model:
         """Name, format and counts."""
         counts = f"{len(self.nodes)} nodes, {len(self.weights)} weights"
         return f"<Model {self.name!r} from {self.origin.format}: {counts}>"
+
+    def _repr_html_(self) -> str:
+        table = Table.grid()
+        made = f"{self.proto.producer_name} {self.proto.producer_version}".strip()
+        opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in self.opsets.items())
+        size = sum(weight.nbytes for weight in self.weights.values())
+        table.add_row("model", escape(self.name))
+        table.add_row("format", escape(f"{self.origin.format} {made}, opset {opsets}"))
+        for word, values in (("input", self.inputs), ("output", self.outputs)):
+            for value in values:
+                table.add_row(word, escape(f"{value.name}: {value}"))
+        table.add_row("nodes", f"{len(self.nodes):,}")
+        table.add_row("weights", f"{len(self.weights):,} with {size / 1e6:,.1f} MB")
+        for word, lines in (("not runnable", self.obstacles), ("note", self.notes)):
+            for line in lines:
+                table.add_row(word, escape(line))
+        return card(table)
 
     @property
     def name(self) -> str:
