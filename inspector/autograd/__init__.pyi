@@ -2,6 +2,7 @@ from .emission import to_fx as to_fx
 from .network import Network as Network
 from .network import Run as Run
 from .network import to_torch as to_torch
+from .precision import steady as steady
 from .registry import Context as Context
 from .registry import Operator as Operator
 from .registry import operator as operator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -17,6 +18,7 @@ from inspector import autograd  # its lazy `verify` needs ONNX Runtime, a net do
 from inspector.autograd import checkpointing, fast, narrow
 from inspector.autograd.compiler import Compiler, Scope
 from inspector.autograd.interpreter import State, Watch, describe, run_steps
+from inspector.autograd.precision import steady
 from inspector.autograd.program import Block
 from inspector.autograd.registry import canonical
 from inspector.errors import BadFile, BadInput, NoGradientPath, UnknownName
@@ -192,9 +194,10 @@ class Network(nn.Module):
         for name in names:
             if not run.taps[name].requires_grad:
                 raise NoGradientPath(f"value {name!r} does not require a gradient; feed inputs that do")
-        found = list[Tensor | None](
-            torch.autograd.grad(of, [run.taps[n] for n in names], retain_graph=True, allow_unused=True)
-        )
+        with steady() if of.is_cuda else nullcontext():
+            found = list[Tensor | None](
+                torch.autograd.grad(of, [run.taps[n] for n in names], retain_graph=True, allow_unused=True)
+            )
         for name, gradient in zip(names, found, strict=True):
             if gradient is None:
                 raise NoGradientPath(f"the score has no gradient with respect to value {name!r}{where}")
@@ -234,10 +237,11 @@ class Network(nn.Module):
 
     def _run(self, feeds: Mapping[str, Any], watch: Watch | None) -> tuple[Any, ...]:
         state = self.state(feeds, watch)
-        if self._segments and torch.is_grad_enabled():
-            checkpointing.run_segments(self.block, state, self._segments)
-        else:
-            run_steps(self.block.steps, state)
+        with steady() if self.device.type == "cuda" else nullcontext():
+            if self._segments and torch.is_grad_enabled():
+                checkpointing.run_segments(self.block, state, self._segments)
+            else:
+                run_steps(self.block.steps, state)
         return tuple(None if key is None else state.env[key] for key in self.block.outputs)
 
     def state(self, feeds: Mapping[str, Any], watch: Watch | None) -> State:

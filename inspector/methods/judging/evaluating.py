@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inspector.autograd import steady
 from inspector.errors import BadInput, InspectorError
 from inspector.methods.attribution import Attribution, explain
 from inspector.methods.judging.agreement import agreement
@@ -35,6 +36,7 @@ class Evaluation:
     notes: tuple[str, ...]
 
 
+@steady()
 def evaluate(
     subject: Subject,
     methods: Sequence[str],

@@ -11,11 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from inspector.autograd import steady
 from inspector.errors import BadInput, NoGradientPath
 from inspector.methods.maximize.objectives import Objective, Scene
 from inspector.methods.maximize.parametrizations import Canvas, Parametrization, parametrization
 from inspector.methods.maximize.redirecting import redirected_rectifiers
-from inspector.methods.maximize.stage import Stage, steady
+from inspector.methods.maximize.stage import Stage
 from inspector.methods.maximize.transforms import Transform, looked_at
 from inspector.progress import track
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inspector.autograd import steady
 from inspector.errors import BadInput, NoGradientPath
-from inspector.methods.maximize.stage import Stage, steady
+from inspector.methods.maximize.stage import Stage
 from inspector.progress import track
 
 __all__ = ["Dream", "dream"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +20,7 @@ from inspector.execution.axes import axes_of_value, channel_axis
 from inspector.execution.preprocess import GRAY_WEIGHTS
 from inspector.model import Model
 
-__all__ = ["FREE_SIZE", "Stage", "open_stage", "recipe_at", "shown", "steady"]
+__all__ = ["FREE_SIZE", "Stage", "open_stage", "recipe_at", "shown"]
 
 FREE_SIZE = (224, 224)
 """Height and width where the model takes any."""
@@ -173,13 +172,6 @@ def open_stage(
     whole, _ = complete_feeds(model, {value.key: blank})
     others = {k: torch.from_numpy(np.array(v)).to(device) for k, v in whole.items() if k != value.key}
     return Stage(model, net, value.key, recipe, settled, others)
-
-
-@contextmanager
-def steady() -> Generator[None]:
-    """Convolutions on a GPU add in a fixed order and in full single precision."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        yield
 
 
 def shown(stage: Stage, picture: npt.NDArray[np.uint8]) -> Tensor:
