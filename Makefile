@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Two files at a time, one thread each: the numbers do not change, the time halves.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: demo test quick lint check docs clean
+.PHONY: demo test quick lint check docs page clean
 
 demo: $(VENV)/.demo
 	mkdir -p demo
@@ -38,6 +38,10 @@ check: lint
 
 docs: $(VENV)/.test
 	$(BIN)/python docs/generate.py
+
+# Needs Node.js; what it writes to inspector/workbench/dist is committed, so that nobody else does.
+page:
+	cd inspector/workbench/source && npm ci --no-audit && npm run build
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -17,6 +17,7 @@ from inspector import methods
 from inspector.errors import BadInput, UnknownName
 from inspector.methods import Evaluation
 from inspector.methods.judging.agreement import rank_correlation
+from inspector.methods.judging.insertion import most_important
 from inspector.methods.judging.road import imputed
 from inspector.methods.judging.sparseness import gini
 
@@ -163,3 +164,13 @@ def test_the_command_prints_json_and_reads_a_mask(tmp_path: Path, fixtures: Path
     )
     assert found["agreement"]["rank_correlation"][0][0] == pytest.approx(1)
     assert [Path(name).is_file() for name in found["files"]] == [True, True]
+
+
+def test_places_that_only_rounding_tells_apart_are_ties() -> None:
+    places = np.array([[0.5, 1.0, 0.5], [0.5, 0.2, 0.5]])
+    wanted = most_important(places, 0.5)
+    assert wanted.tolist() == [[True, True, True], [False, False, False]]
+    for seed in range(5):
+        noise = np.random.default_rng(seed).normal(size=places.shape) * 1e-15
+        assert np.array_equal(most_important(places + noise, 0.5), wanted)
+    assert most_important(np.zeros((2, 2)), 0.25).tolist() == [[True, False], [False, False]]

@@ -29,8 +29,13 @@ def deletion(judged: Judged) -> Measurement:
 
 
 def most_important(places: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.bool_]:
-    """The places that hold the largest `share` of the map; ties in reading order."""
-    order = np.argsort(-places, axis=None, kind="stable")
+    """The places that hold the largest `share` of the map; ties in reading order.
+
+    Values that agree to nine digits of the largest are ties: the border of an enlarged map holds equal
+    values that rounding tells apart, and differently so on every device.
+    """
+    steps = np.round(places / (np.abs(places).max() or 1.0), 9)
+    order = np.argsort(-steps, axis=None, kind="stable")
     chosen = np.zeros(places.size, bool)
     chosen[order[: round(share * places.size)]] = True
     return chosen.reshape(places.shape)
