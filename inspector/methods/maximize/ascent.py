@@ -84,6 +84,7 @@ class Visualization:
         }
 
 
+@steady()
 def ascend(
     stage: Stage, wanted: Objective, settings: Settings = Settings(), *, reference: Tensor | None = None
 ) -> Visualization:
@@ -95,16 +96,14 @@ def ascend(
         NoGradientPath: no differentiable path leads from the picture to the objective.
         BadInput: a caricature without a reference, or a layer, channel or place that does not fit.
     """
-    with steady():
-        climb = _Climb(stage, wanted, settings, reference)
-        before = climb.score()
-        history = list(climb.run())
-        after = climb.score()
+    climb = _Climb(stage, wanted, settings, reference)
+    before = climb.score()
+    history = list(climb.run())
     return Visualization(
         wanted.text,
         _bytes(climb.parameters.picture()),
         before,
-        after,
+        climb.score(),
         tuple(history),
         settings.parametrization,
         settings.optimizer,

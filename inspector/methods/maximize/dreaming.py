@@ -45,6 +45,7 @@ class Dream:
         }  # fmt: skip
 
 
+@steady()
 def dream(
     stage: Stage,
     picture: npt.NDArray[np.uint8],
@@ -71,23 +72,6 @@ def dream(
     """
     if octaves < 1 or steps < 1 or ratio <= 1:
         raise BadInput(f"dream: octaves {octaves} and steps {steps} must be ≥ 1, ratio {ratio:g} > 1.")
-    with steady():
-        return _dream(stage, picture, layer, octaves, ratio, steps, rate, jitter, tile, guide, seed)
-
-
-def _dream(
-    stage: Stage,
-    picture: npt.NDArray[np.uint8],
-    layer: str,
-    octaves: int,
-    ratio: float,
-    steps: int,
-    rate: float,
-    jitter: int,
-    tile: int,
-    guide: npt.NDArray[np.uint8] | None,
-    seed: int,
-) -> Dream:
     job = _Dreaming(stage, stage.key(layer), tile, guide)
     whole = _tensor(picture, stage)
     sizes = _sizes((picture.shape[0], picture.shape[1]), octaves, ratio)
