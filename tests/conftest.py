@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,3 +36,22 @@ def shared_models() -> Path:
 def classifier() -> inspector.Model:
     """SqueezeNet 1.1, the shipped ImageNet classifier."""
     return inspector.open_model(FIXTURES / "squeezenet1_1.onnx")
+
+
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium a file of tests, or the reason why there is none."""
+    sync = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install -e .[test]"
+    )
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium on PATH: install the package chromium")
+    with sync.sync_playwright() as play:
+        made = play.chromium.launch(executable_path=found, args=FLAGS)
+        yield made
+        made.close()

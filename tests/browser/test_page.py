@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 import inspector
 from inspector.server import Address, Workplace, start
 
-sync = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install -e .[test]"
-)
 pytestmark = pytest.mark.browser
 
 ARTEFACTS = Path(__file__).parent.parent / ".artefacts"
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 PATIENCE = 90_000
 
 BOXES = """() => {
@@ -37,17 +31,6 @@ BOXES = """() => {
   const twice = [...seen.values()].filter(n => n > 1).length;
   return {boxes: boxes.length, twice, overlaps, edges: p.from.length};
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium on PATH: install the package chromium")
-    with sync.sync_playwright() as play:
-        made = play.chromium.launch(executable_path=found, args=FLAGS)
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")

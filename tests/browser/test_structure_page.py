@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,9 @@ import pytest
 import inspector
 from inspector.server import Address, Workplace, start
 
-sync = pytest.importorskip(
-    "playwright.sync_api", reason="playwright is not installed: pip install -e .[test]"
-)
 pytestmark = pytest.mark.browser
 
 ARTEFACTS = Path(__file__).parent.parent / ".artefacts"
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 BAR = """() => {
   const c = document.querySelector('.legend canvas').getContext('2d');
@@ -34,17 +28,6 @@ def address(fixtures: Path) -> Iterator[Address]:
         made.input = made.share(fixtures / "coffee.png").id
         with start(made) as found:
             yield found
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium on PATH: install the package chromium")
-    with sync.sync_playwright() as play:
-        made = play.chromium.launch(executable_path=found, args=FLAGS)
-        yield made
-        made.close()
 
 
 @pytest.fixture
