@@ -113,3 +113,15 @@ def test_deep_shap_is_the_mean_over_the_background() -> None:
     assert np.abs(got.values - np.mean(single, 0)).max() < 1e-12
     assert got.residual is not None
     assert got.residual < 1e-10
+
+
+def test_equal_values_of_a_uniform_reference_are_no_matter_of_rounding() -> None:
+    """Which of a window's equal values is the largest must not hang on the last bit of a sum."""
+    model = inspector.open_model(built(nn.Tanh()), example=torch.from_numpy(X))
+    uniform = np.full((1, 3, 10, 10), 0.4)
+    shaken = [uniform * (1 + 1e-15 * np.random.default_rng(i).normal(size=uniform.shape)) for i in range(2)]
+    first, second = (
+        attribute(model, X, "deeplift", 1, dtype="float64", baseline=begin).values for begin in shaken
+    )
+    assert np.abs(first).max() > 1e-3
+    assert np.abs(first - second).max() < 1e-9

@@ -73,18 +73,32 @@ def _rescaled(here: Call, there: Call, given: Given) -> dict[int, Tensor] | None
 
 
 def _largest(here: Call, there: Call, given: Given) -> dict[int, Tensor]:
-    """What the largest value gains goes to the place that holds it now, what it loses to the one that did."""
+    """What the largest value gains goes to the place that holds it now, what it loses to the one that did.
+
+    Values that differ by rounding alone count as equal, and the first of them holds the largest: a uniform
+    reference, whose windows hold equal values, gets one map whatever the order its sums were added in.
+    """
     (i,) = here.varying
     top = torch.maximum(here.outputs[0], there.outputs[0])
     part = given[0]
     if part is None:
         return {}
-    gained = pulled_back(here, here.inputs, [part * (top - there.outputs[0])])[i]
-    lost = pulled_back(there, there.inputs, [part * (here.outputs[0] - top)])[i]
+    now, before = _without_rounding(here, i), _without_rounding(there, i)
+    gained = pulled_back(here, now, [part * (top - there.outputs[0])])[i]
+    lost = pulled_back(there, before, [part * (here.outputs[0] - top)])[i]
     way = here.inputs[i] - there.inputs[i]
     small = way.abs() < _tiny(way)
-    flat = pulled_back(here, here.inputs, [part])[i]
+    flat = pulled_back(here, now, [part])[i]
     return {i: torch.where(small, flat, (gained + lost) / torch.where(small, torch.ones_like(way), way))}
+
+
+def _without_rounding(call: Call, i: int) -> list[Any]:
+    """The inputs of a call, input i in steps of a power of two near its largest value times `_tiny`."""
+    inputs = list(call.inputs)
+    value = inputs[i]
+    step = torch.exp2(torch.round(torch.log2(value.abs().amax() * _tiny(value))))
+    inputs[i] = torch.where(step > 0, torch.round(value / step) * step, value)
+    return inputs
 
 
 def _mean_derivative(here: Call, there: Call, given: Given) -> dict[int, Tensor]:
