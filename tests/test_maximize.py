@@ -265,8 +265,12 @@ def test_silent_rectifiers_start_to_move(tmp_path: Path) -> None:
     model = inspector.open_model(net(tmp_path, dead=True))
     stage = maximize.open_stage(model, preprocess="unit", size=(16, 16))
     wanted = maximize.parse_objective("relu1:2", stage)
-    still = maximize.ascend(stage, wanted, Settings(steps=4, redirect=0))
-    assert still.history == (0.0,) * 4
+    with pytest.raises(NoGradientPath, match=r"relu1:2 stays at 0, .* zero everywhere for 4 steps"):
+        maximize.ascend(stage, wanted, Settings(steps=4, redirect=0))
+    with pytest.raises(NoGradientPath, match="silent"):
+        maximize.dream(stage, np.full((16, 16, 3), 128, np.uint8), "relu1", octaves=1)
+    moved = maximize.ascend(stage, wanted, Settings(steps=4))
+    assert len(moved.history) == 4
     rules = redirected_rectifiers(stage.net)
     picture = torch.full((1, 3, 16, 16), 0.5, requires_grad=True)
     value = stage.values(picture, [stage.key("relu1")], rules)["relu1"]
@@ -312,12 +316,30 @@ def test_sheets(tmp_path: Path) -> None:
     common = {"preprocess": "unit", "size": 16, "steps": 3}
     units = inspector.maximize(path, tmp_path / "units.png", objective="relu2", sheet=16, **common)
     assert [made.objective for made in units.found] == [f"relu2:{i}" for i in range(5)]
-    seeds = inspector.maximize(path, objective="relu2:1", sheet=3, **common)
+    seeds = inspector.maximize(path, objective="relu2:2", sheet=3, **common)
     assert len({picture.tobytes() for picture in seeds.pictures}) == 3
     unlike = inspector.maximize(path, objective="relu2:1 + diversity:relu1", sheet=3, **common)
     assert unlike.found[0].pictures.shape == (3, 16, 16, 3)
     with Image.open(tmp_path / "units.png") as image:
         assert min(image.size) > 200
+
+
+def test_silent_units_leave_their_place_in_a_sheet_empty(tmp_path: Path) -> None:
+    path = net(tmp_path)
+    model = onnx.load(path)
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name == "b2")
+    bias.CopyFrom(numpy_helper.from_array(np.array([0, -1e6, 0, 0, 0], np.float32), "b2"))
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == "w2")
+    values = numpy_helper.to_array(weights).copy()
+    values[1] = 0
+    weights.CopyFrom(numpy_helper.from_array(values, "w2"))
+    onnx.save(model, path)
+    common = {"preprocess": "unit", "size": 16, "steps": 3}
+    made = inspector.maximize(path, tmp_path / "units.png", objective="relu2", sheet=3, **common)
+    assert [one.objective for one in made.found] == ["relu2:0", "relu2:2"]
+    assert "zero everywhere" in made.silent["relu2:1"]
+    with pytest.raises(NoGradientPath, match="zero everywhere"):
+        inspector.maximize(path, objective="relu2:1", **common)
 
 
 def test_dreams_exaggerate_their_layer_in_tiles_and_with_a_guide(stage: maximize.Stage) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from inspector import execution, views
 from inspector.actions.parameters import Flag, OutputFile
 from inspector.actions.registry import action
 from inspector.actions.result import Result
-from inspector.errors import BadInput
+from inspector.errors import BadInput, NoGradientPath
 from inspector.methods import maximize as maximizing
 
 if TYPE_CHECKING:
@@ -29,11 +29,12 @@ COLUMNS = 4
 
 @dataclass(frozen=True)
 class Maximized(Result):
-    """Pictures that make their objectives large, and how they were made."""
+    """Pictures that make their objectives large, and how they were made; why some of several stay empty."""
 
     model: str
     found: tuple[Visualization, ...]
     path: Path | None
+    silent: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def pictures(self) -> list[Any]:
@@ -45,6 +46,7 @@ class Maximized(Result):
         return {
             "model": self.model,
             "visualizations": [made.to_dict() for made in self.found],
+            "silent": dict(self.silent),
             "path": str(self.path) if self.path else None,
         }
 
@@ -60,6 +62,7 @@ class Maximized(Result):
             )
         first = self.found[0]
         lines: list[RenderableType] = [table, "", _how(first), f"Recipe undone: {first.recipe}"]
+        lines += [f"Empty: {why}" for why in self.silent.values()]
         lines += [f"Written to {self.path}."] if self.path else []
         return Group(*lines)
 
@@ -69,11 +72,12 @@ class Maximized(Result):
 
     def figure(self, media: Any = "image/png") -> Figure:
         """All pictures in rows of four, each with its objective and score."""
-        cells = [
+        cells: list[tuple[Any, str]] = [
             (picture, f"{made.objective}   {score:.3g}")
             for made in self.found
             for picture, score in zip(made.pictures, made.after, strict=True)
         ]
+        cells += [(None, f"{text}   silent") for text in self.silent]
         rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
         rows[-1] += [(None, "")] * (min(COLUMNS, len(cells)) - len(rows[-1]))
         return views.draw_sheet(
@@ -150,12 +154,19 @@ def maximize(
     )  # fmt: skip
     reference = None if input is None else _reference(stage, input)
     listed = [objective] if isinstance(objective, str) else list(objective)
-    found = tuple(
-        maximizing.ascend(stage, wanted, chosen, reference=reference)
-        for text in listed
-        for wanted, chosen in _planned(stage, text, settings, sheet)
-    )
-    result = Maximized(model.name, found, path)
+    plan = [one for text in listed for one in _planned(stage, text, settings, sheet)]
+    found: list[Visualization] = []
+    silent: dict[str, str] = {}
+    for wanted, chosen in plan:
+        try:
+            found.append(maximizing.ascend(stage, wanted, chosen, reference=reference))
+        except NoGradientPath as cause:
+            if len(plan) == 1:
+                raise
+            silent[wanted.text] = str(cause)
+    if not found:
+        raise NoGradientPath("\n".join(silent.values()))
+    result = Maximized(model.name, tuple(found), path, silent)
     if path is not None:
         result.figure(views.media_for(path)).save(path)
     return result

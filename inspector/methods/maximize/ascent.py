@@ -25,6 +25,9 @@ __all__ = ["Settings", "Visualization", "ascend", "with_rows", "with_seed"]
 REDIRECTED_STEPS = 16
 """Steps at the start in which silent rectifiers pass gradients, as in lucid."""
 
+PATIENCE = 24
+"""Steps after which a picture that no gradient has moved yet is given up."""
+
 PLAIN_RATE = 1.0
 
 
@@ -93,7 +96,8 @@ def ascend(
     `reference` (1, 3, h, w) of 0 … 1 is what a caricature exaggerates.
 
     Raises:
-        NoGradientPath: no differentiable path leads from the picture to the objective.
+        NoGradientPath: no differentiable path leads from the picture to the objective, or its gradient is
+            zero everywhere, also through silent rectifiers.
         BadInput: a caricature without a reference, or a layer, channel or place that does not fit.
     """
     climb = _Climb(stage, wanted, settings, reference)
@@ -156,11 +160,19 @@ class _Climb:
         settings = self.settings
         rate = settings.rate or (self.parameters.rate if settings.optimizer == "adam" else PLAIN_RATE)
         adam = torch.optim.Adam(self.parameters.leaves, lr=rate) if settings.optimizer == "adam" else None
+        patience, moved = min(PATIENCE, settings.steps), False
         for step in track(range(settings.steps), f"Climbing {self.wanted.text}"):
             pictures = self.parameters.picture()
             seen = self._seen(pictures, self.transforms)
             score = self._measure(seen, pictures, redirect=step < settings.redirect).mean()
             gradients = self._gradients(score)
+            moved = moved or any(bool(gradient.any()) for gradient in gradients)
+            if not moved and step + 1 >= patience:
+                raise NoGradientPath(
+                    f"{self.wanted.text} stays at {float(score.detach()):.4g}, with a gradient of zero "
+                    f"everywhere for {patience} steps: it is silent or saturated. Choose another unit, an earlier layer "
+                    "or another seed."
+                )
             if adam is not None:
                 for leaf, gradient in zip(self.parameters.leaves, gradients, strict=True):
                     leaf.grad = gradient

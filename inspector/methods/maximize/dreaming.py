@@ -68,7 +68,7 @@ def dream(
 
     Raises:
         BadInput: fewer than one octave or step, or a ratio that does not grow.
-        NoGradientPath: the layer does not depend differentiably on the picture.
+        NoGradientPath: the layer does not depend differentiably on the picture, or answers with zeros alone.
     """
     if octaves < 1 or steps < 1 or ratio <= 1:
         raise BadInput(f"dream: octaves {octaves} and steps {steps} must be ≥ 1, ratio {ratio:g} > 1.")
@@ -82,12 +82,19 @@ def dream(
     for size in track(sizes, f"Dreaming of {layer}"):
         base = functional.interpolate(whole, size=size, mode="bilinear", align_corners=False, antialias=True)
         canvas = base + functional.interpolate(detail, size=size, mode="bilinear", align_corners=False)
+        moved = False
         for _ in range(steps):
             dy, dx = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
             shifted = canvas.roll((dy, dx), (2, 3))
             gradient = job.gradient(shifted)
-            moved = shifted + rate / 255 * gradient / gradient.abs().mean().clamp(min=1e-12)
-            canvas = moved.clamp(0, 1).roll((-dy, -dx), (2, 3))
+            moved = moved or bool(gradient.any())
+            changed = shifted + rate / 255 * gradient / gradient.abs().mean().clamp(min=1e-12)
+            canvas = changed.clamp(0, 1).roll((-dy, -dx), (2, 3))
+        if not moved:
+            raise NoGradientPath(
+                f"layer {layer!r} has a gradient of zero everywhere at {size[0]}×{size[1]}: it is silent for "
+                "this picture. Choose another layer or picture."
+            )
         detail = canvas - base
     pixels = canvas[0].permute(1, 2, 0).mul(255).round().to(torch.uint8).cpu().numpy()
     return Dream(
