@@ -170,8 +170,8 @@ class _Climb:
             if not moved and step + 1 >= patience:
                 raise NoGradientPath(
                     f"{self.wanted.text} stays at {float(score.detach()):.4g}, with a gradient of zero "
-                    f"everywhere for {patience} steps: it is silent or saturated. Choose another unit, an earlier layer "
-                    "or another seed."
+                    f"everywhere for {patience} steps: it is silent or saturated. Choose another unit, an "
+                    "earlier layer or another seed."
                 )
             if adam is not None:
                 for leaf, gradient in zip(self.parameters.leaves, gradients, strict=True):
