@@ -95,11 +95,11 @@ def _worded(cell: RenderableType) -> str:
 
 
 def _plain(text: str | Text) -> str:
-    return text.plain if isinstance(text, Text) else Text.from_markup(text).plain
+    return text.plain if isinstance(text, Text) else text
 
 
 def _printed(text: RenderableType) -> str:
-    console = Console(width=_WIDTH, file=io.StringIO(), no_color=True, highlight=False)
+    console = Console(width=_WIDTH, file=io.StringIO(), no_color=True, highlight=False, markup=False)
     with console.capture() as got:
         console.print(text)
     return got.get()

@@ -217,9 +217,9 @@ def _show(result: Any, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(result.to_dict(), indent=1, ensure_ascii=False) + "\n")
         return
-    console = Console(soft_wrap=False)
+    console = Console(soft_wrap=False, markup=False)
     if not console.is_terminal:
-        console = Console(width=_PIPED_WIDTH, no_color=True, highlight=False)
+        console = Console(width=_PIPED_WIDTH, no_color=True, highlight=False, markup=False)
     console.print(result.to_text(), highlight=False)
 
 
@@ -302,7 +302,7 @@ class _Bar:
         if self._progress is None:
             self._progress = Progress(
                 SpinnerColumn(),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from inspector.actions.registry import actions, find_action
 from inspector.actions.result import Result
@@ -77,3 +79,52 @@ def test_results_keep_the_protocol() -> None:
 def test_an_unknown_action_lists_near_ones() -> None:
     with pytest.raises(UnknownName, match="export-weights"):
         find_action("export-weight")
+
+
+HOSTILE = "[/b][red]n"
+
+
+@pytest.fixture(scope="module")
+def bracketed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model whose every name would be read as the markup of a terminal, were it not taken literally."""
+    names = [f"{HOSTILE}{i}" for i in range(4)]
+    kernel = helper.make_tensor(f"{HOSTILE}w", TensorProto.FLOAT, [2, 3, 1, 1], range(6))
+    nodes = [
+        helper.make_node("Conv", [names[0], f"{HOSTILE}w"], [names[1]], name=f"{HOSTILE}conv"),
+        helper.make_node("Relu", [names[1]], [names[2]], name=f"{HOSTILE}relu"),
+        helper.make_node("GlobalAveragePool", [names[2]], [names[3]], name=f"{HOSTILE}pool"),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in ((names[0], [1, 3, 8, 8]), (names[3], [1, 2, 1, 1]))
+    ]
+    graph = helper.make_graph(nodes, HOSTILE, ends[:1], ends[1:], [kernel])
+    path = tmp_path_factory.mktemp("named") / "[red].onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["summarize"],
+        ["check"],
+        ["architecture"],
+        ["convert", "-o", "made.onnx"],
+        ["draw", "-o", "made.svg"],
+        ["export-weights", "-o", "made"],
+        ["predict", "--input", "random"],
+        ["features", "--input", "random"],
+        ["statistics", "--input", "random"],
+        ["kernels"],
+        ["profile"],
+        ["overlay"],
+        ["compare", SQUEEZENET],
+        ["attribute", "--input", "random", "--method", "gradient", "-o", "made.png"],
+    ],
+)
+def test_names_are_never_read_as_markup(arguments: list[str], bracketed: str, tmp_path: Path) -> None:
+    written = [str(tmp_path / f"[red]{a}") if a.startswith("made") else a for a in arguments]
+    done = inspector(written[0], bracketed, *written[1:])
+    assert done.returncode == 0, done.stderr
+    assert "[red]" in done.stdout

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from inspector import comparison
 from inspector import model as models
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ArchitectureTable", "architecture"]
 
+_DISTANCE = " (1 - similarity of the matched structures)"
 _SHOWN = 12
 """Operators listed in the table, the most frequent first."""
 
@@ -49,16 +50,20 @@ class ArchitectureTable(Result):
 
     def to_text(self) -> RenderableType:
         """A column a model; then its blocks, and the distances."""
-        table = Table("", *(escape(model.name) for model in self.models), box=None, pad_edge=False)
+        table = Table("", *(model.name for model in self.models), box=None, pad_edge=False)
         for label, cells in self._rows():
             table.add_row(label, *cells)
         parts: list[RenderableType] = [table]
         for model in self.models:
-            parts += ["", f"[bold]{escape(model.name)}[/]", _blocks(model)]
+            parts += ["", Text(model.name, style="bold"), _blocks(model)]
         if len(self.models) > 1:
-            parts += ["", "[bold]Distance[/] (1 - similarity of the matched structures)", self._matrix()]
-        parts += [f"Skipped {escape(name)}: {escape(why)}" for name, why in self.skipped.items()]
-        parts += [f"Written to {escape(str(self.path))}."] if self.path else []
+            parts += [
+                "",
+                Text("Distance (1 - similarity of the matched structures)", style="bold"),
+                self._matrix(),
+            ]
+        parts += [f"Skipped {name}: {why}" for name, why in self.skipped.items()]
+        parts += [f"Written to {self.path}."] if self.path else []
         return Group(*parts)
 
     def figures(self) -> Mapping[str, Figure]:
@@ -86,7 +91,7 @@ class ArchitectureTable(Result):
     def _matrix(self) -> Table:
         table = Table("", *(str(i + 1) for i in range(len(self.models))), box=None, pad_edge=False)
         for i, (name, row) in enumerate(zip(self.distances.names, self.distances.values, strict=True)):
-            table.add_row(f"{i + 1} {escape(name)}", *(f"{value:.3f}" for value in row))
+            table.add_row(f"{i + 1} {name}", *(f"{value:.3f}" for value in row))
         return table
 
 
@@ -137,7 +142,7 @@ def _blocks(model: Architecture) -> Table:
         name = f"{row.label} × {row.repeat}" if row.repeat > 1 else row.label
         operators = ", ".join(row.operators[:3]) + (" …" if len(row.operators) > 3 else "")
         table.add_row(
-            escape(name), escape(operators), row.output, f"{row.parameters:,}", _count(row.macs),
+            name, operators, row.output, f"{row.parameters:,}", _count(row.macs),
             _bytes(row.activations),
         )  # fmt: skip
     return table

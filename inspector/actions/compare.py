@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from inspector import comparison
 from inspector.actions.parameters import Flag, OutputFile
@@ -52,21 +52,21 @@ class ModelComparison(Result):
         found = self.comparison
         a, b = found.alignment.a.model, found.alignment.b.model
         lines: list[RenderableType] = [
-            f"[bold]{escape(found.verdict[0].upper() + found.verdict[1:])}.[/]",
-            f"A: {escape(a.name)} ({a.origin.format}), B: {escape(b.name)} ({b.origin.format})",
+            Text(f"{found.verdict[0].upper()}{found.verdict[1:]}.", style="bold"),
+            f"A: {a.name} ({a.origin.format}), B: {b.name} ({b.origin.format})",
             "",
-            *map(escape, comparison.facts(found)),
+            *comparison.facts(found),
         ]
-        lines += [f"  • {escape(edit.text)}" for edit in found.edits[:_MOST]]
+        lines += [f"  • {edit.text}" for edit in found.edits[:_MOST]]
         if len(found.edits) > _MOST:
             lines.append(f"  … and {len(found.edits) - _MOST} more edits; --json lists them.")
         if found.first_divergence is not None:
-            lines += ["", f"[bold]{escape(comparison.first_words(found))}[/]"]
+            lines += ["", Text(comparison.first_words(found), style="bold")]
         lines += _table(comparison.WEIGHT_HEAD, comparison.weight_rows(found))
         lines += _table(comparison.ACTIVATION_HEAD, comparison.activation_rows(found))
-        lines += ["", *(f"Note: {escape(note)}" for note in found.notes)]
-        lines += [f"Written to {escape(str(path))}." for path in self.written]
-        lines += [f"[bold red]Failed on {ground}.[/]" for ground in self.failed]
+        lines += ["", *(f"Note: {note}" for note in found.notes)]
+        lines += [f"Written to {path}." for path in self.written]
+        lines += [Text(f"Failed on {ground}.", style="bold red") for ground in self.failed]
         return Group(*lines)
 
     def figures(self) -> Mapping[str, Figure]:
@@ -164,5 +164,5 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[Renderabl
         return []
     table = Table(*head, box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*row)
     return ["", table]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
 from inspector import graph
 from inspector import model as models
 from inspector.actions.parameters import OutputFile
@@ -51,7 +49,7 @@ class Extraction(Result):
         lines = [f"{len(part.nodes)} nodes, {len(part.weights)} weights{where}."]
         for what, values in (("input", part.inputs), ("output", part.outputs)):
             lines += [f"{what}: {v.name} {v.dtype} {models.format_shape(v.shape)}" for v in values]
-        return escape("\n".join([*lines, *(f"Note: {note}" for note in part.notes)]))
+        return "\n".join([*lines, *(f"Note: {note}" for note in part.notes)])
 
     def figures(self) -> Mapping[str, Figure]:
         """None."""

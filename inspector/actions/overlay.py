@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 
 from inspector import comparison, execution, graph, methods, weights
@@ -65,8 +64,8 @@ class Overlay(Result):
         """The largest."""
         table = Table("node", self.unit, box=None, pad_edge=False)
         for key, number in sorted(self.nodes.items(), key=lambda row: -row[1])[:_LISTED]:
-            table.add_row(escape(key), f"{number:.4g}")
-        return Group(table, *(escape(f"Note: {note}") for note in self.notes))
+            table.add_row(key, f"{number:.4g}")
+        return Group(table, *(f"Note: {note}" for note in self.notes))
 
     def figures(self) -> Mapping[str, Figure]:
         """None; the page colours its drawing by them."""

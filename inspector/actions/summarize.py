@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from inspector import graph
 from inspector.actions.parameters import Flag
@@ -91,7 +91,7 @@ class Summary(Result):
         parts: list[RenderableType] = [self._header(), ""]
         if self.rows:
             parts += [self._table(), ""]
-        parts += [escape(f"Note: {note}") for note in self.notes]
+        parts += [f"Note: {note}" for note in self.notes]
         return Group(*parts)
 
     def figures(self) -> Mapping[str, Figure]:
@@ -103,18 +103,18 @@ class Summary(Result):
         opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in self.opsets.items())
         made = " ".join(filter(None, (self.producer, f"({self.origin['format']})")))
         table.add_row(
-            "model", f"[bold]{escape(self.name)}[/]  {escape(made)}, IR {self.ir_version}, opset {opsets}"
+            "model", Text.assemble((self.name, "bold"), f"  {made}, IR {self.ir_version}, opset {opsets}")
         )
         for word, values in (("input", self.inputs), ("output", self.outputs)):
             for value in values:
-                table.add_row(word, escape(f"{value.name}: {value}"))
+                table.add_row(word, f"{value.name}: {value}")
         table.add_row("size", self._size())
         if not self.nodes:
             return table
         table.add_row("work", self._work())
         common = sorted(self.operators.items(), key=lambda pair: -pair[1])
         listed = ", ".join(f"{op} × {count}" for op, count in common[:8])
-        table.add_row("nodes", f"{self.nodes:,}: {escape(listed)}{', …' if len(common) > 8 else ''}")
+        table.add_row("nodes", f"{self.nodes:,}: {listed}{', …' if len(common) > 8 else ''}")
         return table
 
     def _size(self) -> str:
@@ -144,8 +144,8 @@ class Summary(Result):
             macs = "?" if row.macs is None else _count(row.macs) if row.macs else ""
             share = f"{row.share:.1%}" if row.share else ""
             table.add_row(
-                escape(label),
-                escape(row.operator),
+                label,
+                row.operator,
                 row.output,
                 f"{row.parameters:,}" if row.parameters else "",
                 macs,

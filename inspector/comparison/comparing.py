@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Group
-from rich.markup import escape
 from rich.table import Table
 
 from inspector import comparison
@@ -98,9 +97,9 @@ class Comparison:
             tables, (comparison.weight_rows(self), comparison.activation_rows(self)), strict=True
         ):
             for row in rows:
-                table.add_row(*map(escape, row))
+                table.add_row(*row)
         notes = [f"Note: {note}" for note in self.notes]
-        return card(Group(*map(escape, lines), *(t for t in tables if t.row_count), *map(escape, notes)))
+        return card(Group(*lines, *(t for t in tables if t.row_count), *notes))
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.markup import escape
 from rich.table import Table
 
 from inspector.autograd import steady
@@ -74,17 +73,17 @@ class Attribution:
 
     def _repr_html_(self) -> str:
         table = Table.grid()
-        table.add_row("method", escape(f"{self.method}  {self.paper}"))
-        table.add_row("target", escape(f"{self.target}, score {self.score:.4g}"))
+        table.add_row("method", f"{self.method}  {self.paper}")
+        table.add_row("target", f"{self.target}, score {self.score:.4g}")
         if self.layer:
-            table.add_row("layer", escape(self.layer))
+            table.add_row("layer", self.layer)
         if self.residual is not None:
             table.add_row("residual", f"{self.residual:.3g}")
         table.add_row(
             "values", f"{'×'.join(map(str, self.values.shape))} ({', '.join(self.axes)}), {self.dtype}"
         )
         for note in self.notes:
-            table.add_row("note", escape(note))
+            table.add_row("note", note)
         return card(table, [self.figure()])
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from rich.markup import escape
 from rich.table import Table
 
 from converters.provenance import Origin
@@ -55,16 +54,16 @@ class Model:
         made = f"{self.proto.producer_name} {self.proto.producer_version}".strip()
         opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in self.opsets.items())
         size = sum(weight.nbytes for weight in self.weights.values())
-        table.add_row("model", escape(self.name))
-        table.add_row("format", escape(f"{self.origin.format} {made}, opset {opsets}"))
+        table.add_row("model", self.name)
+        table.add_row("format", f"{self.origin.format} {made}, opset {opsets}")
         for word, values in (("input", self.inputs), ("output", self.outputs)):
             for value in values:
-                table.add_row(word, escape(f"{value.name}: {value}"))
+                table.add_row(word, f"{value.name}: {value}")
         table.add_row("nodes", f"{len(self.nodes):,}")
         table.add_row("weights", f"{len(self.weights):,} with {size / 1e6:,.1f} MB")
         for word, lines in (("not runnable", self.obstacles), ("note", self.notes)):
             for line in lines:
-                table.add_row(word, escape(line))
+                table.add_row(word, line)
         return card(table)
 
     @property
