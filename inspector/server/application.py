@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import numpy as np
 import onnx
 from rich.console import Console
 from starlette.applications import Starlette
@@ -24,9 +23,11 @@ from inspector.actions.registry import actions, find_action
 from inspector.errors import InspectorError, MissingOption, TooLarge, UnknownName
 from inspector.execution import read_labels
 from inspector.server.calls import arguments, schema_of
+from inspector.server.comparing import Comparisons
 from inspector.server.jobs import Job, Jobs
+from inspector.server.tensors import tensor_routes
 from inspector.server.workplace import Stored, Workplace
-from inspector.workbench import asset, document, read_tensor, summary_of
+from inspector.workbench import asset, document
 
 __all__ = ["application"]
 
@@ -58,7 +59,8 @@ def application(workplace: Workplace, *, max_upload: int = MAX_UPLOAD) -> Starle
             route("/api/models/{digest}", site.structure),
             route("/api/models/{digest}/operator", site.operator),
             route("/api/runs", site.run, methods=["POST"]),
-            route("/api/tensors/{kind}/{id}/{what}", site.tensor),
+            route("/api/comparisons", site.compare, methods=["POST"]),
+            *tensor_routes(workplace),
         ],
         exception_handlers={
             InspectorError: _told,
@@ -92,6 +94,7 @@ class _Site:
     def __init__(self, workplace: Workplace, jobs: Jobs, max_upload: int) -> None:
         self._workplace, self._jobs, self._max_upload = workplace, jobs, max_upload
         self._documents: dict[str, bytes] = {}
+        self._comparisons = Comparisons(workplace)
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncGenerator[None]:
@@ -219,29 +222,14 @@ class _Site:
 
         return self._started("run", work)
 
-    async def tensor(self, request: Request) -> Response:
-        kind, what = request.path_params["kind"], request.path_params["what"]
-        key, index = request.query_params.get("key", ""), request.query_params.get("index", "")
-        if what == "summary":
-            return JSONResponse(await run_in_threadpool(lambda: summary_of(self._array(request, kind, key))))
-        if what == "npy":
-            return Response(await run_in_threadpool(lambda: _npy(self._array(request, kind, key))),
-                            media_type="application/octet-stream")  # fmt: skip
-        if what != "data":
-            raise UnknownName.among("view of a tensor", what, ("summary", "data", "npy"))
-        read = await run_in_threadpool(lambda: read_tensor(self._array(request, kind, key), index))
-        headers = {"x-dtype": read.dtype, "x-shape": ",".join(map(str, read.shape)), "x-stored": read.stored}
-        return Response(read.data, media_type="application/octet-stream", headers=headers)
-
-    def _array(self, request: Request, kind: str, key: str) -> np.ndarray[Any, Any]:
-        identity = request.path_params["id"]
-        if kind == "runs":
-            run = self._workplace.find_run(identity)
-            with run.lock:
-                return run.capture[key]
-        if kind != "models":
-            raise UnknownName.among("source of tensors", kind, ("models", "runs"))
-        return self._workplace.model(identity).weight(key).array()
+    async def compare(self, request: Request) -> Response:
+        given = await _body(request)
+        a, b, source = str(given.get("a")), str(given.get("b")), str(given.get("input") or "random")
+        for digest in (a, b):
+            self._workplace.model(digest)
+        if source != "random":
+            self._workplace.file(source)
+        return self._started("compare", lambda: (_Ran(self._comparisons.answer(a, b, source)), []))
 
     def _started(self, what: str, work: Callable[[], Any]) -> Response:
         return JSONResponse(self._jobs.start(what, work).to_dict(), 202)
@@ -306,14 +294,8 @@ def _packed(record: dict[str, Any]) -> bytes:
     return gzip.compress(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace"), 5, mtime=0)
 
 
-def _npy(array: np.ndarray[Any, Any]) -> bytes:
-    target = io.BytesIO()
-    np.save(target, array, allow_pickle=False)
-    return target.getvalue()
-
-
 def _written(text: Any) -> str:
-    console = Console(width=_TEXT_WIDTH, file=io.StringIO(), no_color=True, highlight=False)
+    console = Console(width=_TEXT_WIDTH, file=io.StringIO(), no_color=True, highlight=False, markup=False)
     with console.capture() as got:
-        console.print(text, markup=False)
+        console.print(text)
     return got.get()

@@ -121,9 +121,16 @@ class Workplace:
         """Send one input through a model; its values can be looked up afterwards."""
         model = self.model(digest)
         inputs = execution.read_inputs(model, source, preprocess=preprocess)
-        prediction = execution.predict(model, inputs, labels=labels, top=10)
-        prepared = execution.prepare(model, inputs.feeds, budget=_BUDGET)
-        made = Run(secrets.token_urlsafe(12), prepared.run(inputs.feeds), prediction, threading.Lock())
+        return self._ran(model, inputs.feeds, execution.predict(model, inputs, labels=labels, top=10))
+
+    def run_feeds(self, digest: str, feeds: Mapping[str, Any]) -> Run:
+        """Send prepared arrays by input name through a model."""
+        model = self.model(digest)
+        return self._ran(model, feeds, execution.predict(model, feeds, top=10))
+
+    def _ran(self, model: Model, feeds: Mapping[str, Any], prediction: Prediction) -> Run:
+        prepared = execution.prepare(model, feeds, budget=_BUDGET)
+        made = Run(secrets.token_urlsafe(12), prepared.run(feeds), prediction, threading.Lock())
         with self._lock:
             self._runs[made.id] = made
             while len(self._runs) > _RUNS:

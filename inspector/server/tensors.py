@@ -1,0 +1,103 @@
+"""What is in a tensor of a model or a run? Statistics, parts as raw bytes, a file, and differences of two."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from inspector.errors import BadInput, UnknownName
+from inspector.server.workplace import Workplace
+from inspector.workbench import read_tensor, summary_of
+
+__all__ = ["tensor_routes"]
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+_BYTES = "application/octet-stream"
+_NUMBERS = "biufc"
+"""NumPy's kinds that can be subtracted; narrow floats of ONNX become float32 first."""
+
+
+def tensor_routes(workplace: Workplace) -> list[Route]:
+    """`GET /api/tensors/{models|runs}/{id}/{summary|data|npy}` with these parameters.
+
+    `key` names the weight or value, `index` a part of it (data only), `order` its axes in another order, as
+    in `0,2,3,1`. `minus` is the id of another model or run: the answer is then the difference from its
+    tensor `minus_key` ("" for the same key), element by element after `order`; a tensor with as many
+    elements takes the other's shape.
+    """
+
+    async def answer(request: Request) -> Response:
+        return await run_in_threadpool(lambda: _answer(workplace, request))
+
+    return [Route("/api/tensors/{kind}/{id}/{what}", answer)]
+
+
+def _answer(workplace: Workplace, request: Request) -> Response:
+    what, asked = request.path_params["what"], request.query_params
+    if what not in ("summary", "data", "npy"):
+        raise UnknownName.among("view of a tensor", what, ("summary", "data", "npy"))
+    array = _asked(workplace, request)
+    if what == "summary":
+        return JSONResponse(summary_of(array))
+    if what == "npy":
+        return Response(_npy(array), media_type=_BYTES)
+    read = read_tensor(array, asked.get("index", ""))
+    headers = {"x-dtype": read.dtype, "x-shape": ",".join(map(str, read.shape)), "x-stored": read.stored}
+    return Response(read.data, media_type=_BYTES, headers=headers)
+
+
+def _asked(workplace: Workplace, request: Request) -> Array:
+    kind, asked = request.path_params["kind"], request.query_params
+    key, minus = asked.get("key", ""), asked.get("minus", "")
+    array = _array(workplace, kind, request.path_params["id"], key)
+    if asked.get("order"):
+        array = _laid(array, asked["order"])
+    if not minus:
+        return array
+    return _difference(array, _array(workplace, kind, minus, asked.get("minus_key") or key))
+
+
+def _array(workplace: Workplace, kind: str, identity: str, key: str) -> Array:
+    if kind == "runs":
+        run = workplace.find_run(identity)
+        with run.lock:
+            return run.capture[key]
+    if kind != "models":
+        raise UnknownName.among("source of tensors", kind, ("models", "runs"))
+    return workplace.model(identity).weight(key).array()
+
+
+def _laid(array: Array, order: str) -> Array:
+    axes = [int(axis) if axis.isdecimal() else -1 for axis in order[:200].split(",")]
+    if sorted(axes) != list(range(array.ndim)):
+        raise BadInput(f"order {order[:80]!r} does not name each of {array.ndim} axes once, as in 0,2,3,1.")
+    return array.transpose(axes)
+
+
+def _difference(array: Array, other: Array) -> Array:
+    if array.shape != other.shape:
+        if array.size != other.size:
+            raise BadInput(f"shapes {list(array.shape)} and {list(other.shape)} have no difference.")
+        array = array.reshape(other.shape)
+    one, two = _numbers(array), _numbers(other)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.subtract(one, two, dtype=np.result_type(one, two, np.float32))
+
+
+def _numbers(array: Array) -> Array:
+    if array.dtype.kind in "OSU":
+        raise BadInput(f"tensors of {array.dtype} have no difference.")
+    return array if array.dtype.kind in _NUMBERS and array.dtype.isbuiltin == 1 else array.astype(np.float32)
+
+
+def _npy(array: Array) -> bytes:
+    target = io.BytesIO()
+    np.save(target, array, allow_pickle=False)
+    return target.getvalue()
