@@ -115,7 +115,6 @@ def bracketed(tmp_path_factory: pytest.TempPathFactory) -> str:
         ["export-weights", "-o", "made"],
         ["predict", "--input", "random"],
         ["features", "--input", "random"],
-        ["statistics", "--input", "random"],
         ["kernels"],
         ["profile"],
         ["overlay"],
