@@ -1,6 +1,8 @@
 // Where does every visible box lie? Scopes are laid out one by one, innermost first, so time is linear.
+import { arrange, type Cell, type Piece } from "./layers";
 
-export interface Problem { parent: Int32Array; block: Int32Array; width: Float32Array; blockWidth: Float32Array; source: Int32Array; target: Int32Array }
+/** `tag` is the width of the label that an edge carries at its source, 0 for none. */
+export interface Problem { parent: Int32Array; block: Int32Array; width: Float32Array; blockWidth: Float32Array; source: Int32Array; target: Int32Array; tag: Float32Array }
 export interface Placed {
   /** Item number, or items + block number. */ id: Int32Array; x: Float32Array; y: Float32Array; w: Float32Array; h: Float32Array; open: Uint8Array;
   /** Edge e has the points from starts[e] to starts[e + 1] of `points` (x, y); `first` is one original edge of it. */
@@ -8,13 +10,17 @@ export interface Placed {
   width: number; height: number;
 }
 
-export const NODE = 24, CLOSED = 30, HEAD = 22, PAD = 14, SIDE = 18, GAP = 34;
-const VIRTUAL = 6, SHORT = 6, FAN = 6, LANE = 6, FAR = 240, SWEEPS = 4, PASSES = 6;
-export const DIRECT = 0, ROUTED = 1, SIDELANE = 2, PORTAL = 3;
+export const NODE = 24, CLOSED = 30, HEAD = 22;
+/** A value with more consumers than FAN draws no edge longer than FAR: both ends get a stub. */
+const FAN = 6, FAR = 240, PAD = 14;
+export const DRAWN = 0, PORTAL = 1;
 
-interface Element { id: number; w: number; h: number; x: number; y: number; rank: number; first: number }
-interface Local { from: number; to: number; kind: number; way: number[] }
-interface Scope { members: number[]; edges: Map<number, Local>; w: number; h: number }
+interface Scope {
+  members: number[]; w: number; h: number;
+  /** Pieces of edges inside, by source and head. */ pieces: Map<number, Piece>;
+  /** Where the edges of a source enter at the top and leave at the bottom, by source. */ entries: Map<number, Cell>; exits: Map<number, Cell>;
+}
+interface Drawn { from: number; to: number; first: number }
 
 export function layout(problem: Problem, open: Set<number>): Placed {
   return new Layout(problem, open).run();
@@ -26,15 +32,19 @@ class Layout {
   private readonly opened: Uint8Array;
   private readonly hidden: Int32Array;
   private readonly depth: Int32Array;
-  private readonly scopes = new Map<number, Scope>();
-  private readonly places = new Map<number, Element>();
   private readonly firsts: Int32Array;
-  private readonly drawn = new Map<number, { from: number; to: number; scope: number; local: number; first: number }>();
+  private readonly span: number;
+  private readonly scopes = new Map<number, Scope>();
+  private readonly cells = new Map<number, Cell>();
+  private readonly drawn = new Map<number, Drawn>();
+  private readonly fan = new Map<number, number>();
+  private readonly tags = new Map<number, number>();
 
   constructor(private readonly problem: Problem, open: Set<number>) {
     const { parent, block } = problem;
     this.items = block.length;
     this.blocks = parent.length;
+    this.span = this.items + this.blocks + 1;
     this.opened = new Uint8Array(this.blocks);
     this.hidden = new Int32Array(this.blocks).fill(-1);
     this.depth = new Int32Array(this.blocks);
@@ -47,7 +57,7 @@ class Layout {
       this.depth[b] = b === 0 ? 0 : this.depth[up]! + 1;
       this.opened[b] = above && (b === 0 || open.has(b)) ? 1 : 0;
       if (!this.opened[b]) this.hidden[b] = above ? b : this.hidden[up]!;
-      if (this.opened[b]) this.scopes.set(b, { members: [], edges: new Map(), w: 0, h: 0 });
+      if (this.opened[b]) this.scopes.set(b, { members: [], w: 0, h: 0, pieces: new Map(), entries: new Map(), exits: new Map() });
       if (b > 0 && above && this.firsts[b]! < this.items) this.scopes.get(up)!.members.push(this.items + b);
     }
     for (let i = 0; i < this.items; i++) if (this.hidden[block[i]!] === -1) this.scopes.get(block[i]!)!.members.push(i);
@@ -55,7 +65,8 @@ class Layout {
 
   run(): Placed {
     this.lift();
-    for (let b = this.blocks - 1; b >= 0; b--) if (this.opened[b]) this.arrange(b);
+    for (const edge of this.drawn.values()) this.cut(edge);
+    for (let b = this.blocks - 1; b >= 0; b--) if (this.opened[b]) this.lay(b);
     return this.collect();
   }
 
@@ -68,197 +79,123 @@ class Layout {
     return closed === -1 ? item : this.items + closed;
   }
 
+  /** One drawn edge for every pair of deepest visible elements, none inside a closed block. */
   private lift(): void {
-    const { source, target } = this.problem;
-    const span = this.items + this.blocks;
+    const { source, target, tag } = this.problem;
     for (let e = 0; e < source.length; e++) {
-      const from = this.shown(source[e]!), to = this.shown(target[e]!);
-      const pair = from * span + to;
+      const from = this.shown(source[e]!), to = this.shown(target[e]!), pair = from * this.span + to;
       if (from === to || this.drawn.has(pair)) continue;
-      let a = from, b = to;
-      while (this.around(a) !== this.around(b)) {
-        if (this.depth[this.around(a)]! >= this.depth[this.around(b)]!) a = this.items + this.around(a);
-        else b = this.items + this.around(b);
-      }
-      if (a === b) continue;
-      const scope = this.around(a), local = a * span + b;
-      this.drawn.set(pair, { from, to, scope, local, first: e });
-      const edges = this.scopes.get(scope)!.edges;
-      if (!edges.has(local)) edges.set(local, { from: a, to: b, kind: DIRECT, way: [] });
+      this.drawn.set(pair, { from, to, first: e });
+      this.fan.set(from, (this.fan.get(from) ?? 0) + 1);
+      if (tag[e]! > (this.tags.get(from) ?? 0)) this.tags.set(from, tag[e]!);
     }
+  }
+
+  private hub(from: number): boolean { return this.fan.get(from)! > FAN; }
+
+  /** The elements of both ends in the innermost scope that holds both, and the scopes left and entered on the way. */
+  private way(from: number, to: number): { a: number; b: number; left: number[]; entered: number[] } {
+    let a = from, b = to;
+    const left: number[] = [], entered: number[] = [];
+    while (this.around(a) !== this.around(b)) {
+      if (this.depth[this.around(a)]! >= this.depth[this.around(b)]!) { left.push(this.around(a)); a = this.items + this.around(a); }
+      else { entered.push(this.around(b)); b = this.items + this.around(b); }
+    }
+    return { a, b, left, entered: entered.reverse() };
+  }
+
+  /** Cuts an edge into one piece for each scope it runs through; hubs only rank their consumers. */
+  private cut({ from, to }: Drawn): void {
+    const { a, b, left, entered } = this.way(from, to), hub = this.hub(from);
+    if (a === b) return;
+    const common = this.around(a);
+    this.piece(common, from, b, { from: a, to: b, hub });
+    if (hub) return;
+    let inner = from;
+    for (const scope of left) { this.port(scope, "exits", from); this.piece(scope, from, -1, { from: inner, to: -1, hub }); inner = this.items + scope; }
+    entered.forEach((scope, n) => {
+      const head = n + 1 < entered.length ? this.items + entered[n + 1]! : to;
+      this.port(scope, "entries", from); this.piece(scope, from, head, { from: -1, to: head, hub });
+    });
+  }
+
+  private port(scope: number, side: "entries" | "exits", source: number): void {
+    const ports = this.scopes.get(scope)![side];
+    if (!ports.has(source)) ports.set(source, { id: -1, l: 3, r: 3, h: 0, x: 0, y: 0, rank: 0, top: 0, bottom: 0 });
+  }
+
+  private piece(scope: number, source: number, head: number, ends: { from: number; to: number; hub: boolean }): void {
+    const { pieces } = this.scopes.get(scope)!, key = source * this.span + head + 1;
+    if (!pieces.has(key)) pieces.set(key, { ...ends, source, lane: 0, chain: [], way: [] });
   }
 
   private firstOf(id: number): number { return id < this.items ? id : this.firsts[id - this.items]!; }
 
-  private element(id: number): Element {
-    const { width, blockWidth } = this.problem;
-    if (id < this.items) return { id, w: width[id]!, h: NODE, x: 0, y: 0, rank: 0, first: id };
-    const b = id - this.items, scope = this.scopes.get(b);
-    return { id, w: scope ? Math.max(scope.w, blockWidth[b]!) : blockWidth[b]!, h: scope ? scope.h : CLOSED, x: 0, y: 0, rank: 0, first: this.firsts[b]! };
+  private cell(id: number): Cell {
+    const { width, blockWidth } = this.problem, scope = id < this.items ? undefined : this.scopes.get(id - this.items);
+    const w = id < this.items ? width[id]! : scope ? scope.w : blockWidth[id - this.items]!, tag = scope ? 0 : this.tags.get(id) ?? 0;
+    return { id, l: w / 2, r: Math.max(w / 2, tag ? tag + 8 : 0), h: id < this.items ? NODE : scope ? scope.h : CLOSED, x: 0, y: 0, rank: 0, top: 0, bottom: 0 };
   }
 
-  private arrange(b: number): void {
+  private lay(b: number): void {
     const scope = this.scopes.get(b)!;
-    const list = scope.members.sort((p, q) => this.firstOf(p) - this.firstOf(q)).map((id) => this.element(id));
-    const index = new Map(list.map((element, i) => [element.id, i]));
-    for (const element of list) this.places.set(element.id, element);
-    const edges = [...scope.edges.values()].filter((e) => index.get(e.from)! < index.get(e.to)!);
-    rank(list, index, edges);
-    const { cells, rows, up, down } = chains(list, index, edges);
-    order(rows, up, down);
-    place(cells, rows, up, down);
-    let top = b === 0 ? 0 : HEAD + PAD;
-    for (const row of rows) {
-      const high = Math.max(0, ...row.map((c) => cells[c]!.h));
-      for (const c of row) cells[c]!.y = top + (high - cells[c]!.h) / 2;
-      top += high + GAP;
-    }
-    let left = Infinity, right = -Infinity;
-    for (const cell of cells) { left = Math.min(left, cell.x - cell.w / 2); right = Math.max(right, cell.x + cell.w / 2); }
-    if (!cells.length) { left = 0; right = 0; }
-    const lanes = new Map<number, number>();
-    for (const edge of scope.edges.values()) if (edge.kind === SIDELANE && !lanes.has(edge.from)) lanes.set(edge.from, lanes.size);
-    const content = right - left, room = lanes.size ? 10 + LANE * lanes.size : 0;
-    const natural = content + room + (b === 0 ? 0 : 2 * PAD);
-    scope.w = Math.max(natural, b === 0 ? 0 : this.problem.blockWidth[b]!);
-    scope.h = top - GAP + (b === 0 ? 0 : PAD);
-    const shift = (scope.w - natural) / 2 + (b === 0 ? 0 : PAD) - left;
-    for (const cell of cells) cell.x += shift - cell.w / 2;
-    for (const edge of scope.edges.values()) {
-      if (edge.kind === SIDELANE) edge.way = [shift + right + 10 + LANE * lanes.get(edge.from)!];
-      else if (edge.kind === ROUTED) edge.way = edge.way.flatMap((c) => [cells[c]!.x + VIRTUAL / 2, cells[c]!.y]);
-    }
+    const members = scope.members.sort((p, q) => this.firstOf(p) - this.firstOf(q)).map((id) => this.cell(id));
+    for (const cell of members) this.cells.set(cell.id, cell);
+    const shift = (end: "entries" | "exits") => (id: number, source: number) => {
+      const inner = id < this.items ? undefined : this.scopes.get(id - this.items), port = inner?.[end].get(source);
+      return port ? port.x - inner!.w / 2 : 0;
+    };
+    const size = arrange({ members, entries: scope.entries, exits: scope.exits, pieces: [...scope.pieces.values()], top: b === 0 ? 0 : HEAD, side: b === 0 ? 0 : PAD,
+      least: b === 0 ? 0 : this.problem.blockWidth[b]!, leaving: shift("exits"), entering: shift("entries") });
+    scope.w = size.w; scope.h = size.h;
   }
 
   private collect(): Placed {
-    const id: number[] = [], at = new Map<number, Element>();
+    const id: number[] = [];
     const walk = (b: number, dx: number, dy: number): void => {
       for (const member of this.scopes.get(b)!.members) {
-        const element = this.places.get(member)!;
-        element.x += dx; element.y += dy;
-        id.push(member); at.set(member, element);
-        if (member >= this.items && this.opened[member - this.items]) walk(member - this.items, element.x, element.y);
+        const cell = this.cells.get(member)!;
+        cell.x += dx; cell.y += dy;
+        id.push(member);
+        if (member >= this.items && this.opened[member - this.items]) walk(member - this.items, cell.x - cell.l, cell.y);
       }
     };
     walk(0, 0, 0);
-    const { from, to, kind, first, starts, points } = this.routes(at);
-    const take = (f: (e: Element) => number) => Float32Array.from(id, (i) => f(at.get(i)!));
+    const take = (f: (cell: Cell) => number) => Float32Array.from(id, (i) => f(this.cells.get(i)!));
     const root = this.scopes.get(0)!;
-    return { id: Int32Array.from(id), x: take((e) => e.x), y: take((e) => e.y), w: take((e) => e.w), h: take((e) => e.h),
-      open: Uint8Array.from(id, (i) => (i >= this.items ? this.opened[i - this.items]! : 0)),
-      from: Int32Array.from(from), to: Int32Array.from(to), kind: Uint8Array.from(kind), first: Int32Array.from(first),
-      starts: Int32Array.from(starts), points: Float32Array.from(points), width: root.w, height: root.h };
+    return { id: Int32Array.from(id), x: take((c) => c.x - c.l), y: take((c) => c.y), w: take((c) => 2 * c.l), h: take((c) => c.h),
+      open: Uint8Array.from(id, (i) => (i >= this.items ? this.opened[i - this.items]! : 0)), ...this.routes(id), width: root.w, height: root.h };
   }
 
-  private routes(at: Map<number, Element>) {
+  private routes(id: number[]): Pick<Placed, "from" | "to" | "kind" | "first" | "starts" | "points"> {
     const from: number[] = [], to: number[] = [], kind: number[] = [], first: number[] = [], starts = [0], points: number[] = [];
-    const number = new Map<number, number>([...at.keys()].map((id, i) => [id, i]));
-    const fan = new Map<number, number>();
-    for (const edge of this.drawn.values()) fan.set(edge.from, (fan.get(edge.from) ?? 0) + 1);
+    const number = new Map<number, number>(id.map((of, i) => [of, i]));
     for (const edge of this.drawn.values()) {
-      const a = at.get(edge.from)!, b = at.get(edge.to)!, local = this.scopes.get(edge.scope)!.edges.get(edge.local)!;
-      const frame = edge.scope === 0 ? { x: 0, y: 0 } : at.get(this.items + edge.scope)!;
-      const x1 = a.x + a.w / 2, y1 = a.y + a.h, x2 = b.x + b.w / 2, y2 = b.y;
-      points.push(x1, y1);
-      const deep = edge.from !== local.from || edge.to !== local.to, far = y2 - y1 > FAR;
-      if (far && fan.get(edge.from)! > FAN) {
-        points.push(x2, y2);
-        from.push(number.get(edge.from)!); to.push(number.get(edge.to)!); kind.push(PORTAL); first.push(edge.first);
-        starts.push(points.length / 2);
-        continue;
+      const { a, b, left, entered } = this.way(edge.from, edge.to);
+      if (a === b) continue;
+      const p = this.cells.get(edge.from)!, q = this.cells.get(edge.to)!, portal = this.hub(edge.from) && q.y - p.y - p.h > FAR;
+      points.push(p.x, p.y + p.h);
+      if (!this.hub(edge.from)) {
+        for (const scope of left) this.follow(points, scope, edge.from, -1);
+        this.follow(points, this.around(a), edge.from, b);
+        entered.forEach((scope, n) => this.follow(points, scope, edge.from, n + 1 < entered.length ? this.items + entered[n + 1]! : edge.to));
       }
-      if (far && deep && local.kind === DIRECT) {
-        const p = at.get(local.from)!, q = at.get(local.to)!, lane = Math.max(p.x + p.w, q.x + q.w) - PAD / 2;
-        points.push(lane, y1 + 24, lane, y2 - 24);
-      } else if (local.kind === SIDELANE) points.push(local.way[0]! + frame.x, y1 + 24, local.way[0]! + frame.x, y2 - 24);
-      else if (local.kind === ROUTED) for (let i = 0; i < local.way.length; i += 2) points.push(local.way[i]! + frame.x, local.way[i + 1]! + frame.y);
-      points.push(x2, y2);
-      from.push(number.get(edge.from)!); to.push(number.get(edge.to)!); kind.push(local.kind); first.push(edge.first);
+      step(points, q.x, q.y);
+      from.push(number.get(edge.from)!); to.push(number.get(edge.to)!); kind.push(portal ? PORTAL : DRAWN); first.push(edge.first);
       starts.push(points.length / 2);
     }
-    return { from, to, kind, first, starts, points };
+    return { from: Int32Array.from(from), to: Int32Array.from(to), kind: Uint8Array.from(kind), first: Int32Array.from(first), starts: Int32Array.from(starts), points: Float32Array.from(points) };
+  }
+
+  /** Appends the points between the ends of one piece. */
+  private follow(points: number[], scope: number, source: number, head: number): void {
+    const { way } = this.scopes.get(scope)!.pieces.get(source * this.span + head + 1)!;
+    const frame = scope === 0 ? undefined : this.cells.get(this.items + scope)!, dx = frame ? frame.x - frame.l : 0, dy = frame ? frame.y : 0;
+    for (let i = 0; i < way.length; i += 2) step(points, way[i]! + dx, way[i + 1]! + dy);
   }
 }
 
-/** Longest path; then what has at most one predecessor moves down to its earliest consumer. */
-function rank(list: Element[], index: Map<number, number>, edges: Local[]): void {
-  const out: number[][] = list.map(() => []), into = new Int32Array(list.length);
-  for (const edge of edges) { out[index.get(edge.from)!]!.push(index.get(edge.to)!); into[index.get(edge.to)!]!++; }
-  list.forEach((element, i) => { for (const next of out[i]!) list[next]!.rank = Math.max(list[next]!.rank, element.rank + 1); });
-  for (let i = list.length - 1; i >= 0; i--) {
-    if (into[i]! > 1 || !out[i]!.length) continue;
-    list[i]!.rank = Math.max(list[i]!.rank, Math.min(...out[i]!.map((next) => list[next]!.rank)) - 1);
-  }
-}
-
-/** Edges over 2 to 6 ranks get a virtual cell in each rank between; longer ones a lane, fans a portal. */
-function chains(list: Element[], index: Map<number, number>, edges: Local[]) {
-  const cells = list.slice();
-  const ranks = list.reduce((most, e) => Math.max(most, e.rank), -1) + 1;
-  const rows: number[][] = Array.from({ length: ranks }, () => []);
-  list.forEach((element, i) => rows[element.rank]!.push(i));
-  const up: number[][] = list.map(() => []), down: number[][] = list.map(() => []);
-  const fan = new Map<number, number>();
-  for (const edge of edges) fan.set(edge.from, (fan.get(edge.from) ?? 0) + 1);
-  const join = (a: number, b: number) => { down[a]!.push(b); up[b]!.push(a); };
-  for (const edge of edges) {
-    const a = index.get(edge.from)!, b = index.get(edge.to)!, span = list[b]!.rank - list[a]!.rank;
-    if (span > 1 && fan.get(edge.from)! > FAN) { edge.kind = PORTAL; continue; }
-    if (span > SHORT) { edge.kind = SIDELANE; continue; }
-    let last = a;
-    for (let r = list[a]!.rank + 1; r < list[b]!.rank; r++) {
-      edge.kind = ROUTED;
-      const cell = cells.length;
-      cells.push({ id: -1, w: VIRTUAL, h: 0, x: 0, y: 0, rank: r, first: list[a]!.first });
-      rows[r]!.push(cell); up.push([]); down.push([]); edge.way.push(cell);
-      join(last, cell); last = cell;
-    }
-    join(last, b);
-  }
-  return { cells, rows, up, down };
-}
-
-function order(rows: number[][], up: number[][], down: number[][]): void {
-  const place = new Float64Array(up.length);
-  const note = (row: number[]) => row.forEach((cell, i) => { place[cell] = i; });
-  rows.forEach(note);
-  for (let sweep = 0; sweep < SWEEPS; sweep++) {
-    const near = sweep % 2 ? down : up;
-    for (let k = 0; k < rows.length; k++) {
-      const row = rows[sweep % 2 ? rows.length - 1 - k : k]!;
-      if (row.length < 2) continue;
-      const wish = new Map(row.map((cell) => [cell, mean(near[cell]!, place) ?? place[cell]!]));
-      row.sort((p, q) => wish.get(p)! - wish.get(q)! || place[p]! - place[q]!);
-      note(row);
-    }
-  }
-}
-
-function mean(cells: number[], of: Float64Array): number | null {
-  if (!cells.length) return null;
-  let sum = 0;
-  for (const cell of cells) sum += of[cell]!;
-  return sum / cells.length;
-}
-
-/** Centres wander to the mean of their neighbours, order and distances kept. */
-function place(cells: Element[], rows: number[][], up: number[][], down: number[][]): void {
-  const x = new Float64Array(cells.length);
-  for (const row of rows) {
-    let at = 0;
-    for (const cell of row) { x[cell] = at + cells[cell]!.w / 2; at += cells[cell]!.w + SIDE; }
-    for (const cell of row) x[cell]! -= (at - SIDE) / 2;
-  }
-  for (let pass = 0; pass < PASSES; pass++) {
-    for (let k = 0; k < rows.length; k++) {
-      const row = rows[pass % 2 ? rows.length - 1 - k : k]!;
-      const wish = row.map((cell) => mean((pass % 2 ? down : up)[cell]!, x) ?? x[cell]!);
-      const space = (i: number) => (cells[row[i - 1]!]!.w + cells[row[i]!]!.w) / 2 + SIDE;
-      const right = wish.slice(), left = wish.slice();
-      for (let i = 1; i < row.length; i++) right[i] = Math.max(right[i]!, right[i - 1]! + space(i));
-      for (let i = row.length - 2; i >= 0; i--) left[i] = Math.min(left[i]!, left[i + 1]! - space(i + 1));
-      row.forEach((cell, i) => { x[cell] = (right[i]! + left[i]!) / 2; });
-    }
-  }
-  cells.forEach((cell, i) => { cell.x = x[i]!; });
+function step(points: number[], x: number, y: number): void {
+  const n = points.length;
+  if (Math.abs(points[n - 2]! - x) + Math.abs(points[n - 1]! - y) > 0.01) points.push(x, y);
 }

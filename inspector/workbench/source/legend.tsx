@@ -6,7 +6,7 @@ import { rangeOf, short, type Painter } from "./painter";
 import { Progress } from "./progress";
 import { Swatch } from "./swatch";
 import { number } from "./tensor";
-import { css, sequential } from "./theme";
+import { css, familyLook, readTheme, sequential } from "./theme";
 
 const WIDE = 160;
 const spelled = (amount: number, unit: string) => (unit === "bytes" ? short(amount) + "B" : amount >= 1000 ? short(amount) : number(amount));
@@ -25,6 +25,6 @@ export function Legend({ graph, shading, painter, overlay }: { graph: Graph; sha
       <span>{row.unit}{row.scale === "log" ? ", logarithmic" : ""}; a block shows {row.block === "sum" ? "the sum" : "the largest"} inside</span></div>;
   }
   if (overlay !== "family") return null;
-  const used = new Set(graph.items.map((item) => item.family));
-  return <div class="legend">{Object.values(graph.doc.families).filter((f) => used.has(f.name)).map((f) => <span key={f.name}><Swatch fill={f.fill} />{f.label}</span>)}</div>;
+  const theme = readTheme(), used = new Set(graph.items.map((item) => item.family));
+  return <div class="legend">{Object.values(graph.doc.families).filter((f) => used.has(f.name)).map((f) => <span key={f.name}><Swatch fill={familyLook(f, theme).fill} />{f.label}</span>)}</div>;
 }

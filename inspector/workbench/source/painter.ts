@@ -2,11 +2,15 @@
 import { cut, plain, type Graph } from "./graph";
 import { HEAD, PORTAL, type Placed } from "./layout";
 import type { Shades } from "./overlays";
-import { css, sequential, type Theme } from "./theme";
+import { labelsOf, SHAPE_FONT, type Label } from "./shapes";
+import { css, familyLook, sequential, type Theme } from "./theme";
 
 export interface Eye { x: number; y: number; k: number }
 export interface Marks { selected: number; hover: number; found: Set<number>; near: Set<number> }
-const BAND = 600, FONT = "system-ui, sans-serif";
+interface View { x0: number; x1: number; y0: number; y1: number }
+const BAND = 600, FONT = "system-ui, sans-serif", SIZE = 12;
+/** No text is painted smaller, in pixels of the screen. */
+const LEGIBLE = 7;
 
 export class Painter {
   private readonly boxes = new Map<number, number[]>();
@@ -14,6 +18,10 @@ export class Painter {
   private readonly long: number[] = [];
   private readonly bounds: Float32Array;
   private readonly open: number[] = [];
+  private readonly labels: (Label | null)[];
+  /** Where the last painted headers lie. */
+  private readonly bands: { i: number; y: number }[] = [];
+  private readonly widths = new Map<string, number>();
   readonly place = new Map<number, number>();
   drawn = 0;
 
@@ -25,6 +33,7 @@ export class Painter {
     });
     this.bounds = new Float32Array(placed.from.length * 4);
     for (let e = 0; e < placed.from.length; e++) this.bound(e);
+    this.labels = labelsOf(graph, placed);
   }
 
   private bound(e: number): void {
@@ -55,9 +64,9 @@ export class Painter {
 
   hit(x: number, y: number): number {
     const { placed } = this;
-    const inside = (i: number, h: number) => x >= placed.x[i]! && x <= placed.x[i]! + placed.w[i]! && y >= placed.y[i]! && y <= placed.y[i]! + h;
-    for (const i of this.seen(this.boxes, y, y)) if (inside(i, placed.h[i]!)) return placed.id[i]!;
-    for (let n = this.open.length - 1; n >= 0; n--) if (inside(this.open[n]!, HEAD)) return placed.id[this.open[n]!]!;
+    const inside = (i: number, top: number, h: number) => x >= placed.x[i]! && x <= placed.x[i]! + placed.w[i]! && y >= top && y <= top + h;
+    for (let n = this.bands.length - 1; n >= 0; n--) if (inside(this.bands[n]!.i, this.bands[n]!.y, HEAD)) return placed.id[this.bands[n]!.i]!;
+    for (const i of this.seen(this.boxes, y, y)) if (inside(i, placed.y[i]!, placed.h[i]!)) return placed.id[i]!;
     return -1;
   }
 
@@ -78,7 +87,7 @@ export class Painter {
     this.heads(c, view, eye.k, theme, marks);
   }
 
-  private frames(c: CanvasRenderingContext2D, view: { x0: number; x1: number; y0: number; y1: number }, k: number, theme: Theme): void {
+  private frames(c: CanvasRenderingContext2D, view: View, k: number, theme: Theme): void {
     const { placed, graph } = this;
     c.lineWidth = Math.max(1, 0.7 / k); c.strokeStyle = theme.rim;
     for (const i of this.open) {
@@ -89,22 +98,37 @@ export class Painter {
     }
   }
 
-  private heads(c: CanvasRenderingContext2D, view: { x0: number; x1: number; y0: number; y1: number }, k: number, theme: Theme, marks: Marks): void {
-    if (k < 0.25) return;
-    const { placed, graph } = this;
+  /** Headers stick to the top of the view while their block is there, inner ones below outer ones. */
+  private heads(c: CanvasRenderingContext2D, view: View, k: number, theme: Theme, marks: Marks): void {
+    this.bands.length = 0;
+    if (k * SIZE < LEGIBLE / 2) return;
+    const { placed, graph } = this, size = Math.max(SIZE, LEGIBLE / k);
+    if (size > HEAD) return;
+    c.textAlign = "left"; c.textBaseline = "middle";
     for (const i of this.open) {
-      const id = placed.id[i]!, low = placed.y[i]! + placed.h[i]!;
-      if (placed.y[i]! > view.y1 || low < view.y0) continue;
-      const y = Math.min(Math.max(placed.y[i]!, view.y0), low - HEAD);
-      c.fillStyle = theme.tints[Math.min(4, graph.depth[id - graph.items.length]!)]!;
-      c.fillRect(placed.x[i]! + 1, y + 1, placed.w[i]! - 2, HEAD - 2);
-      if (id === marks.selected) { c.strokeStyle = theme.ring; c.lineWidth = 2.5; round(c, placed.x[i]!, placed.y[i]!, placed.w[i]!, placed.h[i]!, 8); c.stroke(); }
-      c.fillStyle = theme.text; c.font = `600 12px ${FONT}`; c.textAlign = "left"; c.textBaseline = "middle";
-      c.fillText("− " + blockTitle(graph, id - graph.items.length), placed.x[i]! + 8, y + HEAD / 2);
+      const id = placed.id[i]!, left = placed.x[i]!, top = placed.y[i]!, wide = placed.w[i]!, low = top + placed.h[i]!;
+      if (top > view.y1 || low < view.y0 || left > view.x1 || left + wide < view.x0) continue;
+      const depth = graph.depth[id - graph.items.length]!, y = Math.min(Math.max(top, view.y0 + (depth - 1) * HEAD), low - HEAD);
+      this.bands.push({ i, y });
+      if (id === marks.selected) { c.strokeStyle = theme.ring; c.lineWidth = 2.5; round(c, left, top, wide, placed.h[i]!, 8); c.stroke(); }
+      c.font = `600 ${size}px ${FONT}`;
+      const title = "− " + blockTitle(graph, id - graph.items.length), text = this.width(c, title, size), x = Math.max(left + 8, Math.min(view.x0 + 8, left + wide - text - 8));
+      c.fillStyle = theme.tints[Math.min(4, depth)]!;
+      if (y > top) c.fillRect(left + 1, y, wide - 2, HEAD); else c.fillRect(x - 2, y + 3, Math.min(text + 4, wide - 12), HEAD - 4);
+      if (y > top) { c.strokeStyle = theme.rim; c.lineWidth = 0.5; c.beginPath(); c.moveTo(left, y + HEAD); c.lineTo(left + wide, y + HEAD); c.stroke(); }
+      c.fillStyle = theme.text;
+      if (text <= wide - 12) c.fillText(title, x, y + HEAD / 2);
     }
   }
 
-  private lines(c: CanvasRenderingContext2D, view: { x0: number; x1: number; y0: number; y1: number }, k: number, theme: Theme, marks: Marks): void {
+  /** Width of a text in the font that is set; kept by its size at SIZE. */
+  private width(c: CanvasRenderingContext2D, text: string, size: number): number {
+    let known = this.widths.get(text);
+    if (known === undefined) this.widths.set(text, known = (c.measureText(text).width * SIZE) / size);
+    return (known * size) / SIZE;
+  }
+
+  private lines(c: CanvasRenderingContext2D, view: View, k: number, theme: Theme, marks: Marks): void {
     const { placed } = this, b = this.bounds, strong: number[] = [];
     const labels: number[] = [];
     c.strokeStyle = theme.edge; c.fillStyle = theme.edge;
@@ -119,7 +143,7 @@ export class Painter {
       if (placed.kind[e] === PORTAL) { if (k > 0.12) this.stub(c, e); return; }
       this.trace(c, e, k);
       if (k > 0.5) this.arrow(arrows, e);
-      if (k > 0.6) labels.push(e);
+      if (this.labels[e]) labels.push(e);
     };
     for (const e of this.seen(this.edges, view.y0, view.y1)) one(e);
     for (const e of this.long) one(e);
@@ -131,23 +155,20 @@ export class Painter {
       c.setLineDash(incoming ? [] : [6, 4]);
       c.beginPath(); this.trace(c, e, k); c.stroke(); c.setLineDash([]);
       const head = new Path2D(); this.arrow(head, e); c.fill(head);
-      if (k > 0.6) labels.push(e);
+      if (this.labels[e]) labels.push(e);
     }
-    if (labels.length) this.shapes(c, labels, theme);
+    if (k * 10 >= LEGIBLE) this.shapes(c, labels, theme);
   }
 
   private shapes(c: CanvasRenderingContext2D, labels: number[], theme: Theme): void {
     const { placed, graph } = this;
-    c.font = `10px ${FONT}`; c.textAlign = "left"; c.textBaseline = "middle"; c.fillStyle = theme.faint;
+    c.font = SHAPE_FONT; c.textAlign = "left"; c.textBaseline = "middle"; c.lineWidth = 3; c.lineJoin = "round";
     for (const e of labels) {
-      const first = placed.first[e]!, from = graph.source[first]!;
-      const shape = graph.doc.values[graph.value[first]!]![2];
-      const before = graph.into[from]![0];
-      if (before !== undefined && graph.doc.values[graph.value[before]!]![2] === shape) continue;
-      const p = placed.starts[e + 1]! - 1, q = placed.starts[e]!;
-      if (Math.abs(placed.points[2 * p]! - placed.points[2 * q]!) > 120) continue;
-      const below = placed.points[2 * q + 1]! + 13;
-      c.fillText(cut(shape, 28), (placed.points[2 * q]! * 3 + placed.points[2 * p]!) / 4 + 5, below);
+      const { text, x, y } = this.labels[e]!, from = placed.id[placed.from[e]!]!;
+      const around = from < graph.items.length ? graph.items[from]!.block : graph.doc.blocks[from - graph.items.length]![3];
+      c.strokeStyle = around > 0 ? theme.tints[Math.min(4, graph.depth[around]!)]! : theme.page;
+      c.strokeText(text, x, y);
+      c.fillStyle = theme.faint; c.fillText(text, x, y);
     }
   }
 
@@ -185,14 +206,22 @@ export class Painter {
     if (repeat > 1) { round(c, x + 3, y + 3, w, h, 8); c.fill(); c.stroke(); }
     round(c, x, y, w, h, isBlock ? 8 : 5);
     c.fill(); c.stroke();
-    if (isBlock && k > 0.25) this.mix(c, id - graph.items.length, x + 8, y + h - 4, w - 16);
+    if (isBlock && k > 0.25) this.mix(c, id - graph.items.length, theme, x + 8, y + h - 4, w - 16);
     if (marks.found.has(id) || id === marks.selected || id === marks.hover) this.ring(c, i, theme, id === marks.selected, marks.found.has(id));
-    if (k >= 0.3) {
-      c.fillStyle = look.text; c.textBaseline = "middle"; c.textAlign = "center";
-      c.font = `${isBlock ? "600 " : ""}12px ${FONT}`;
-      c.fillText(isBlock ? "+ " + blockTitle(graph, id - graph.items.length) : graph.items[id]!.label, x + w / 2, y + h / 2 - (isBlock ? 1 : 0));
-    }
+    this.name(c, id, x + w / 2, y + h / 2 - (isBlock ? 1 : 0), w, k, look.text);
     c.globalAlpha = 1;
+  }
+
+  /** The whole label, or where the zoom leaves no room for it, its first word, or nothing. */
+  private name(c: CanvasRenderingContext2D, id: number, x: number, y: number, w: number, k: number, colour: string): void {
+    const { graph } = this, isBlock = id >= graph.items.length, size = Math.max(SIZE, LEGIBLE / k);
+    if (size > HEAD) return;
+    c.font = `${isBlock ? "600 " : ""}${size}px ${FONT}`;
+    const whole = isBlock ? "+ " + blockTitle(graph, id - graph.items.length) : graph.items[id]!.label;
+    const text = [whole, isBlock ? blockName(graph, id - graph.items.length) : whole.split(" ")[0]!].find((one) => this.width(c, one, size) <= w - 6);
+    if (!text) return;
+    c.fillStyle = colour; c.textBaseline = "middle"; c.textAlign = "center";
+    c.fillText(text, x, y);
   }
 
   private ring(c: CanvasRenderingContext2D, i: number, theme: Theme, selected: boolean, found: boolean): void {
@@ -210,15 +239,15 @@ export class Painter {
     }
     if (id >= graph.items.length) return { fill: theme.block, text: theme.text, border: theme.rim };
     const family = graph.doc.families[graph.items[id]!.family];
-    return family ?? { fill: theme.ends, text: theme.text, border: theme.text };
+    return family ? familyLook(family, theme) : { fill: theme.ends, text: theme.text, border: theme.text };
   }
 
   private readonly mixes = new Map<number, [string, number][]>();
-  private mix(c: CanvasRenderingContext2D, block: number, x: number, y: number, w: number): void {
+  private mix(c: CanvasRenderingContext2D, block: number, theme: Theme, x: number, y: number, w: number): void {
     let parts = this.mixes.get(block);
     if (!parts) this.mixes.set(block, parts = familyMix(this.graph, block));
     for (const [family, share] of parts) {
-      c.fillStyle = this.graph.doc.families[family]!.fill;
+      c.fillStyle = familyLook(this.graph.doc.families[family]!, theme).fill;
       c.fillRect(x, y, share * w, 3);
       x += share * w;
     }
@@ -253,10 +282,13 @@ function levelOf(amount: number, shades: Shades, { low, high }: Range): number {
   return high > low ? Math.log(amount / low) / Math.log(high / low) : 1;
 }
 
-export function blockTitle(graph: Graph, block: number): string {
+function blockName(graph: Graph, block: number): string {
   const [, label, , , repeat] = graph.doc.blocks[block]!;
-  const count = graph.count[block]!;
-  return `${cut(plain(label || "block"), 36)}${repeat > 1 ? ` ×${repeat}` : ""}  ${count} ops${graph.parameters[block]! > 0 ? ", " + short(graph.parameters[block]!) : ""}`;
+  return `${cut(plain(label || "block"), 36)}${repeat > 1 ? ` ×${repeat}` : ""}`;
+}
+
+export function blockTitle(graph: Graph, block: number): string {
+  return `${blockName(graph, block)}  ${graph.count[block]!} ops${graph.parameters[block]! > 0 ? ", " + short(graph.parameters[block]!) : ""}`;
 }
 
 export function short(n: number): string {

@@ -2,8 +2,9 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Bench } from "./bench";
 import type { Graph } from "./graph";
-import type { Placed, Problem } from "./layout";
-import { blockTitle, Painter, type Eye } from "./painter";
+import type { Placed } from "./layout";
+import { Painter, type Eye } from "./painter";
+import { problemOf } from "./problem";
 import { toSvg } from "./svg";
 import { keep } from "./keep";
 import { Legend } from "./legend";
@@ -14,19 +15,6 @@ import { Strip } from "./strip";
 declare const WORKER: string;
 interface Props { bench: Bench }
 
-function problemOf(graph: Graph): Problem {
-  const c = document.createElement("canvas").getContext("2d")!, widths = new Map<string, number>();
-  const measure = (text: string, font: string) => {
-    let w = widths.get(font + text);
-    if (w === undefined) { c.font = font; widths.set(font + text, w = Math.ceil(c.measureText(text).width)); }
-    return w;
-  };
-  return { parent: Int32Array.from(graph.doc.blocks, (row) => row[3]), block: Int32Array.from(graph.items, (item) => item.block),
-    width: Float32Array.from(graph.items, (item) => Math.max(56, measure(item.label, "12px system-ui, sans-serif") + 18)),
-    blockWidth: Float32Array.from(graph.doc.blocks, (_, b) => Math.max(96, measure("+ " + blockTitle(graph, b), "600 12px system-ui, sans-serif") + 24)),
-    source: graph.source, target: graph.target };
-}
-
 function near(graph: Graph, id: number, painter: Painter): Set<number> {
   const found = new Set<number>(), { placed } = painter, i = painter.place.get(id);
   if (i !== undefined) for (let e = 0; e < placed.from.length; e++) {
@@ -34,6 +22,21 @@ function near(graph: Graph, id: number, painter: Painter): Set<number> {
     if (placed.to[e] === i) found.add(placed.id[placed.from[e]!]!);
   }
   return found;
+}
+
+/** A box and where on the screen its top middle lies. */
+interface Anchor { id: number; x: number; y: number }
+
+/** What lies in view, from the centre outwards, each followed by the blocks around it. */
+function inView({ placed, graph }: Painter, eye: Eye, w: number, h: number): number[] {
+  const x = eye.x + w / eye.k / 2, y = eye.y + h / eye.k / 2, items = graph.items.length;
+  const far = (i: number) => Math.hypot(placed.x[i]! + placed.w[i]! / 2 - x, placed.y[i]! + placed.h[i]! / 2 - y);
+  const seen = [...placed.id.keys()].filter((i) => !placed.open[i] && Math.abs(placed.x[i]! + placed.w[i]! / 2 - x) < w / eye.k / 2 && Math.abs(placed.y[i]! - y) < h / eye.k / 2);
+  return seen.sort((i, j) => far(i) - far(j)).slice(0, 20).flatMap((i) => {
+    const chain = [placed.id[i]!];
+    for (let b = chain[0]! < items ? graph.items[chain[0]!]!.block : graph.doc.blocks[chain[0]! - items]![3]; b > 0; b = graph.doc.blocks[b]![3]) chain.push(b + items);
+    return chain;
+  });
 }
 
 export function Structure({ bench }: Props) {
@@ -49,11 +52,11 @@ function Drawing({ bench }: Props) {
   const canvas = useRef<HTMLCanvasElement>(null), worker = useRef<Worker | null>(null), seq = useRef(0), eye = useRef<Eye>({ x: 0, y: 0, k: 1 });
   const [painter, setPainter] = useState<Painter | null>(null);
   const [hover, setHover] = useState(-1), [moved, setMoved] = useState(0), frame = useRef(0);
-  const anchor = useRef<{ id: number; y: number } | null>(null), fresh = useRef(true), wish = useRef(-1);
+  const anchor = useRef<Anchor[]>([]), last = useRef<Painter | null>(null), fresh = useRef(true), wish = useRef(-1);
 
   useEffect(() => {
     const made = new Worker(URL.createObjectURL(new Blob([WORKER], { type: "text/javascript" })));
-    worker.current = made; fresh.current = true; setPainter(null);
+    worker.current = made; fresh.current = true; last.current = null; setPainter(null);
     made.onmessage = ({ data }: MessageEvent<{ seq: number; placed: Placed; ms: number }>) => {
       if (data.seq !== seq.current) return;
       document.body.dataset.layout = data.ms.toFixed(1);
@@ -66,6 +69,10 @@ function Drawing({ bench }: Props) {
 
   const size = () => ({ w: canvas.current!.clientWidth, h: canvas.current!.clientHeight });
   const ask = () => { if (!frame.current) frame.current = requestAnimationFrame(() => { frame.current = 0; setMoved((n) => n + 1); }); };
+  const hold = (id: number): Anchor | null => {
+    const from = last.current, i = from?.place.get(id), e = eye.current;
+    return from && i !== undefined ? { id, x: (from.placed.x[i]! + from.placed.w[i]! / 2 - e.x) * e.k, y: (from.placed.y[i]! - e.y) * e.k } : null;
+  };
   const centre = (id: number) => {
     const i = painter?.place.get(id); if (i === undefined || !painter) return false;
     const { w, h } = size(), p = painter.placed;
@@ -78,14 +85,15 @@ function Drawing({ bench }: Props) {
     const { w, h } = size(), p = painter.placed;
     if (document.body.dataset.ready !== "yes" || eye.current.k === 0 || !document.body.dataset.seq) {
       const k = Math.max(0.75, Math.min(1.25, (w - 90) / p.width));
-      eye.current = { k, x: Math.max(p.width / 2 - w / k / 2, -Infinity), y: p.height * k < h ? p.height / 2 - h / k / 2 : -24 };
+      const middle = p.width * k < w - 90 || !p.id.length ? p.width / 2 : p.x[0]! + p.w[0]! / 2;
+      eye.current = { k, x: middle - w / k / 2, y: p.height * k < h ? p.height / 2 - h / k / 2 : -24 };
     }
     if (wish.current >= 0) { centre(wish.current); wish.current = -1; }
-    else if (anchor.current) {
-      const i = painter.place.get(anchor.current.id);
-      if (i !== undefined) { eye.current.y = p.y[i]! - anchor.current.y / eye.current.k; eye.current.x = p.x[i]! + p.w[i]! / 2 - w / eye.current.k / 2; }
+    else {
+      const kept = (anchor.current.length ? anchor.current : last.current ? inView(last.current, eye.current, w, h).map(hold) : []).find((held) => held && painter.place.has(held.id));
+      if (kept) { const i = painter.place.get(kept.id)!, k = eye.current.k; eye.current.y = p.y[i]! - kept.y / k; eye.current.x = p.x[i]! + p.w[i]! / 2 - kept.x / k; }
     }
-    anchor.current = null;
+    anchor.current = []; last.current = painter;
     document.body.dataset.ready = "yes"; document.body.dataset.seq = String(Number(document.body.dataset.seq ?? 0) + 1);
     document.body.dataset.boxes = String(p.id.length); document.body.dataset.edges = String(p.from.length);
     ask();
@@ -110,7 +118,7 @@ function Drawing({ bench }: Props) {
         return { x: box.x + (p.x[i]! + p.w[i]! / 2 - e.x) * e.k, y: box.y + (p.y[i]! + Math.min(12, p.h[i]! / 2) - e.y) * e.k };
       },
       look: (next: Partial<Eye>) => { Object.assign(eye.current, next); ask(); }, eye: () => eye.current, placed: () => painter?.placed,
-      fit: () => { const { w, h } = size(), p = painter!.placed; eye.current.k = Math.min(w / (p.width + 40), h / (p.height + 40)); eye.current.x = p.width / 2 - w / eye.current.k / 2; eye.current.y = -20; ask(); },
+      fit: () => { const { w, h } = size(), p = painter!.placed; eye.current.k = Math.min(w / (p.width + 40), h / (p.height + 40)); eye.current.x = p.width / 2 - w / eye.current.k / 2; eye.current.y = p.height / 2 - h / eye.current.k / 2; ask(); },
     };
   }, [painter, graph]);
 
@@ -121,8 +129,8 @@ function Drawing({ bench }: Props) {
   };
   const toggle = (id: number) => {
     if (id < graph.items.length) return;
-    const i = painter!.place.get(id)!;
-    anchor.current = { id, y: (painter!.placed.y[i]! - eye.current.y) * eye.current.k };
+    const held = hold(id);
+    anchor.current = held ? [held] : [];
     bench.toggle(id - graph.items.length);
   };
   const drag = useRef<{ x: number; y: number; far: boolean } | null>(null);
@@ -140,7 +148,7 @@ function Drawing({ bench }: Props) {
     if (kind === "svg") { keep(new Blob([toSvg(painter!, readTheme(), shades)], { type: "image/svg+xml" }), name); return; }
     canvas.current!.toBlob((blob) => blob && keep(blob, name));
   };
-  return <div class="drawing">
+  return <><div class="drawing">
     <canvas ref={canvas} tabIndex={0} role="application" aria-label="Structure of the model; the outline lists the same as text" onKeyDown={keys}
       onPointerDown={(e) => { drag.current = { x: e.clientX, y: e.clientY, far: false }; canvas.current!.setPointerCapture(e.pointerId); }}
       onPointerMove={(e) => {
@@ -161,6 +169,5 @@ function Drawing({ bench }: Props) {
     <div class="tools"><button title="Zoom in" onClick={() => zoom(1.25)}>+</button><button title="Zoom out" onClick={() => zoom(0.8)}>−</button>
       <button title="Show everything" onClick={() => (window as any).workbench.fit()}>Fit</button>
       <button title="Save this view as a picture" onClick={() => save("png")}>PNG</button><button title="Save the whole drawing" onClick={() => save("svg")}>SVG</button></div>
-    <Legend {...{ graph, shading, painter }} overlay={bench.overlay} />
-  </div>;
+  </div><Legend {...{ graph, shading, painter }} overlay={bench.overlay} /></>;
 }

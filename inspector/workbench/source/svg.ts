@@ -2,6 +2,7 @@
 import { blockTitle, type Painter } from "./painter";
 import type { Shades } from "./overlays";
 import { PORTAL } from "./layout";
+import { labelsOf } from "./shapes";
 import type { Theme } from "./theme";
 
 const safe = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
@@ -25,6 +26,7 @@ export function toSvg(painter: Painter, theme: Theme, shades: Shades | null): st
     }
     out.push(`<path d="${path}" fill="none" stroke="${theme.edge}" stroke-width="1.25"/>`);
   }
+  for (const label of labelsOf(graph, placed)) if (label) out.push(`<text x="${label.x.toFixed(1)}" y="${(label.y + 3.5).toFixed(1)}" font-size="10" fill="${theme.faint}">${safe(label.text)}</text>`);
   placed.id.forEach((id, i) => {
     if (placed.open[i]) { out.push(`<text x="${placed.x[i]! + 8}" y="${placed.y[i]! + 15}" fill="${theme.text}" font-weight="600">${safe(blockTitle(graph, id - items))}</text>`); return; }
     const look = painter.look(id, theme, shades);

@@ -1,11 +1,18 @@
 // Which colours does the canvas use? Those of the style sheet, read once for each mode.
-export interface Theme { page: string; text: string; faint: string; edge: string; block: string; rim: string; ring: string; tints: string[]; ends: string }
+import type { Family } from "./types";
+
+export interface Theme { page: string; text: string; faint: string; edge: string; block: string; rim: string; ring: string; tints: string[]; ends: string; /** Fill of what must stand back; "" in light colours, where the family's own does. */ quiet: string }
 
 export function readTheme(): Theme {
   const style = getComputedStyle(document.documentElement);
   const read = (name: string) => style.getPropertyValue("--" + name).trim();
-  return { page: read("page"), text: read("text"), faint: read("faint"), edge: read("edge"), block: read("block"), rim: read("rim"), ring: read("ring"), ends: read("ends"),
+  return { page: read("page"), text: read("text"), faint: read("faint"), edge: read("edge"), block: read("block"), rim: read("rim"), ring: read("ring"), ends: read("ends"), quiet: read("quiet"),
     tints: [0, 1, 2, 3, 4].map((i) => read("tint" + i)) };
+}
+
+/** A family's colours; on a dark page data movement and unknown operators stay dark, so that computing stands out. */
+export function familyLook(family: Family, theme: Theme): Pick<Family, "fill" | "text" | "border"> {
+  return theme.quiet && (family.name === "data" || family.name === "unknown") ? { fill: family.name === "data" ? theme.quiet : theme.page, text: theme.text, border: theme.edge } : family;
 }
 
 const STOPS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];

@@ -1,0 +1,177 @@
+// How are the members of one scope put into rows? By longest path, then by the mean of their neighbours.
+
+/** A box, a port, or the place of an edge in a row it passes; `x` is the middle of the box, `l` and `r` reach to both sides of it. */
+export interface Cell { id: number; l: number; r: number; h: number; x: number; y: number; rank: number; /** Of its row. */ top: number; bottom: number }
+/** The part of an edge inside one scope, from an element or the entry (-1) to an element or the exit (-1). */
+export interface Piece {
+  source: number; from: number; to: number; hub: boolean;
+  /** Number of its lane at the right, from 1; 0 for none. */ lane: number; chain: Cell[]; /** Points (x, y) between both ends. */ way: number[];
+}
+export interface Rows {
+  members: Cell[]; entries: Map<number, Cell>; exits: Map<number, Cell>; pieces: Piece[];
+  /** Height of the header. */ top: number; /** Room at both sides. */ side: number; /** Least width. */ least: number;
+  /** How far from an element's middle do a source's edges leave and enter it? */
+  leaving(id: number, source: number): number; entering(id: number, source: number): number;
+}
+
+const SIDE = 18, GAP = 34, BRIM = 22, SHORT = 6, LANE = 6, CURVE = 20, SWEEPS = 4, PASSES = 7;
+interface Link { a: number; b: number; piece: Piece; out: number; in: number }
+
+/** Places all cells inside the scope and writes the pieces' ways; returns the scope's size. */
+export function arrange(scope: Rows): { w: number; h: number } {
+  const list = [...scope.entries.values(), ...scope.members, ...scope.exits.values()];
+  const index = new Map(list.map((cell, i) => [cell, i])), byId = new Map(scope.members.map((cell) => [cell.id, cell]));
+  const links = scope.pieces.map((piece): Link => {
+    const from = piece.from < 0 ? scope.entries.get(piece.source)! : byId.get(piece.from)!, to = piece.to < 0 ? scope.exits.get(piece.source)! : byId.get(piece.to)!;
+    return { a: index.get(from)!, b: index.get(to)!, piece, out: piece.from < 0 ? 0 : scope.leaving(piece.from, piece.source), in: piece.to < 0 ? 0 : scope.entering(piece.to, piece.source) };
+  });
+  const down = links.filter((link) => link.a < link.b), head = scope.entries.size, tail = list.length - scope.exits.size;
+  rank(list, down, head, tail);
+  const net = new Net(list, down);
+  net.order();
+  net.place();
+  const low = heights(net, scope);
+  const { shift, w, edge } = widths(net.cells, scope);
+  for (const cell of net.cells) cell.x += shift;
+  for (const link of links) link.piece.way = route(list[link.a]!, list[link.b]!, link, edge, low);
+  return { w, h: low };
+}
+
+/** Longest path down; then elements with one producer sink to just above their first consumer. */
+function rank(list: Cell[], links: Link[], head: number, tail: number): void {
+  const out: number[][] = list.map(() => []), into = new Int32Array(list.length);
+  for (const { a, b } of links) { out[a]!.push(b); into[b]!++; }
+  list.forEach((cell, i) => { for (const next of out[i]!) list[next]!.rank = Math.max(list[next]!.rank, cell.rank + 1); });
+  const last = list.reduce((most, cell) => Math.max(most, cell.rank), 0);
+  for (let i = tail; i < list.length; i++) list[i]!.rank = last;
+  for (let i = tail - 1; i >= head; i--) {
+    if (into[i]! > 1 || !out[i]!.length) continue;
+    list[i]!.rank = Math.max(list[i]!.rank, out[i]!.reduce((least, next) => Math.min(least, list[next]!.rank), Infinity) - 1);
+  }
+}
+
+/** Rows of cells and who is joined to whom between neighbouring rows. */
+class Net {
+  readonly rows: number[][] = [];
+  readonly cells: Cell[];
+  private readonly up: number[][];
+  private readonly down: number[][];
+  /** Wanted distance to the neighbour at the same place of `up` and `down`. */
+  private readonly upBy: number[][];
+  private readonly downBy: number[][];
+
+  constructor(list: Cell[], links: Link[]) {
+    this.cells = list.slice();
+    const ranks = list.reduce((most, cell) => Math.max(most, cell.rank), -1) + 1;
+    for (let r = 0; r < ranks; r++) this.rows.push([]);
+    list.forEach((cell, i) => this.rows[cell.rank]!.push(i));
+    const empty = () => list.map((): number[] => []);
+    [this.up, this.down, this.upBy, this.downBy] = [empty(), empty(), empty(), empty()];
+    const lanes = new Map<number, number>();
+    for (const link of links) this.chain(link, lanes);
+  }
+
+  /** An edge over 2 to 6 rows gets a cell in each row between; a longer one a lane, one for each source. */
+  private chain({ a, b, piece, out, in: into }: Link, lanes: Map<number, number>): void {
+    const { cells } = this, span = cells[b]!.rank - cells[a]!.rank;
+    if (span > 1 && piece.hub) return;
+    if (span > SHORT) {
+      if (!lanes.has(piece.source)) lanes.set(piece.source, lanes.size + 1);
+      piece.lane = lanes.get(piece.source)!;
+      return;
+    }
+    let last = a, by = out;
+    for (let r = cells[a]!.rank + 1; r < cells[b]!.rank; r++) {
+      const cell = { id: -1, l: 3, r: 3, h: 0, x: 0, y: 0, rank: r, top: 0, bottom: 0 }, at = cells.push(cell) - 1;
+      this.rows[r]!.push(at); this.up.push([]); this.down.push([]); this.upBy.push([]); this.downBy.push([]);
+      piece.chain.push(cell);
+      this.join(last, at, by); last = at; by = 0;
+    }
+    this.join(last, b, by - into);
+  }
+
+  private join(a: number, b: number, by: number): void {
+    this.down[a]!.push(b); this.downBy[a]!.push(-by); this.up[b]!.push(a); this.upBy[b]!.push(by);
+  }
+
+  order(): void {
+    const at = new Float64Array(this.cells.length);
+    const note = (row: number[]) => row.forEach((cell, i) => { at[cell] = i; });
+    this.rows.forEach(note);
+    for (let sweep = 0; sweep < SWEEPS; sweep++) {
+      const near = sweep % 2 ? this.down : this.up;
+      for (let k = 0; k < this.rows.length; k++) {
+        const row = this.rows[sweep % 2 ? this.rows.length - 1 - k : k]!;
+        if (row.length < 2) continue;
+        const wish = new Map(row.map((cell) => [cell, near[cell]!.length ? near[cell]!.reduce((sum, other) => sum + at[other]!, 0) / near[cell]!.length : at[cell]!]));
+        row.sort((p, q) => wish.get(p)! - wish.get(q)! || at[p]! - at[q]!);
+        note(row);
+      }
+    }
+  }
+
+  /** Cells wander to the mean of their neighbours, order and distances kept; the last pass hangs them below their producers. */
+  place(): void {
+    const { cells, rows } = this, x = new Float64Array(cells.length);
+    for (const row of rows) {
+      let at = 0;
+      for (const cell of row) { x[cell] = at + cells[cell]!.l; at += cells[cell]!.l + cells[cell]!.r + SIDE; }
+      for (const cell of row) x[cell]! -= (at - SIDE) / 2;
+    }
+    for (let pass = 0; pass < PASSES; pass++) {
+      const near = pass % 2 ? this.down : this.up, by = pass % 2 ? this.downBy : this.upBy;
+      for (let k = 0; k < rows.length; k++) {
+        const row = rows[pass % 2 ? rows.length - 1 - k : k]!;
+        const right = row.map((cell) => wished(near[cell]!, by[cell]!, x) ?? x[cell]!), left = right.slice();
+        const space = (i: number) => cells[row[i - 1]!]!.r + cells[row[i]!]!.l + SIDE;
+        for (let i = 1; i < row.length; i++) right[i] = Math.max(right[i]!, right[i - 1]! + space(i));
+        for (let i = row.length - 2; i >= 0; i--) left[i] = Math.min(left[i]!, left[i + 1]! - space(i + 1));
+        row.forEach((cell, i) => { x[cell] = (right[i]! + left[i]!) / 2; });
+      }
+    }
+    cells.forEach((cell, i) => { cell.x = x[i]!; });
+  }
+}
+
+function wished(near: number[], by: number[], x: Float64Array): number | null {
+  if (!near.length) return null;
+  let sum = 0;
+  for (let n = 0; n < near.length; n++) sum += x[near[n]!]! + by[n]!;
+  return sum / near.length;
+}
+
+/** Rows from top to bottom, closer where only ports are; returns the scope's height. */
+function heights({ rows, cells }: Net, { top, side }: Rows): number {
+  const high = rows.map((row) => row.reduce((most, c) => Math.max(most, cells[c]!.h), 0));
+  let y = top + (top && high[0] ? side : 0);
+  rows.forEach((row, k) => {
+    for (const c of row) { const cell = cells[c]!; cell.top = y; cell.bottom = y + high[k]!; cell.y = y + (high[k]! - cell.h) / 2; }
+    const last = k + 1 === rows.length;
+    y += high[k]! + (last ? (high[k] ? side : 0) : high[k] && high[k + 1] ? GAP : BRIM);
+  });
+  return y;
+}
+
+/** How far all must move right, how wide the scope is, and where its lanes begin. */
+function widths(cells: Cell[], { side, least, pieces }: Rows): { shift: number; w: number; edge: number } {
+  let left = Infinity, right = -Infinity;
+  for (const cell of cells) { left = Math.min(left, cell.x - cell.l); right = Math.max(right, cell.x + cell.r); }
+  if (!cells.length) { left = 0; right = 0; }
+  const lanes = pieces.reduce((most, piece) => Math.max(most, piece.lane), 0);
+  const natural = right - left + (lanes ? 10 + LANE * lanes : 0) + 2 * side, w = Math.max(natural, least);
+  const shift = (w - natural) / 2 + side - left;
+  return { shift, w, edge: shift + right + 10 };
+}
+
+/** Straight through rows, bent only between them. */
+function route(a: Cell, b: Cell, { piece, out, in: into }: Link, edge: number, low: number): number[] {
+  const x0 = a.x + out, x1 = b.x + into, way = [x0, piece.from < 0 ? 0 : a.y + a.h];
+  if (a.rank < b.rank) {
+    way.push(x0, a.bottom);
+    for (const cell of piece.chain) way.push(cell.x, cell.top, cell.x, cell.bottom);
+    if (piece.lane) { const x = edge + LANE * (piece.lane - 1); way.push(x, a.bottom + CURVE, x, b.top - CURVE); }
+    way.push(x1, b.top);
+  }
+  way.push(x1, piece.to < 0 ? low : b.y);
+  return way;
+}
