@@ -14,24 +14,32 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from torch.nn import functional
 
 import inspector
 from inspector.autograd.cutting import value_shapes
 from inspector.errors import BadInput, InspectorError, UnknownName
 from inspector.methods import dissection
+from inspector.methods.dissection import detecting
 from inspector.methods.dissection.concepts import Example, Labelled
-from inspector.methods.dissection.detecting import TailSketch
+from inspector.methods.dissection.enlarging import active_pixels, enlarged
+from inspector.methods.dissection.layer_maps import open_layers
+from inspector.methods.dissection.tails import TailSketch
 
 SIDE = 24
 
 
 def save(
-    folder: Path, nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], output: str
+    folder: Path,
+    nodes: list[onnx.NodeProto],
+    weights: dict[str, np.ndarray],
+    output: str,
+    places: tuple[int | str, int | str] = (SIDE, SIDE),
 ) -> inspector.Model:
     graph = helper.make_graph(
         nodes,
         "small",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 3, *places])],
         [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
         [numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()],
     )
@@ -213,6 +221,73 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> inspector.Model:
         helper.make_node("Relu", ["sums"], ["units"]),
     ]
     return save(tmp_path_factory.mktemp("planted"), nodes, weights, "units")
+
+
+@pytest.mark.parametrize("size", [(40, 33), (7, 5), (3, 4), (64, 5)])
+def test_only_pixels_around_active_cells_are_computed_and_none_is_missed(size: tuple[int, int]) -> None:
+    random = np.random.default_rng(2)
+    for maps in (
+        random.normal(size=(9, 7, 5)).astype(np.float32),
+        random.integers(0, 3, (9, 7, 5)).astype(np.float32),  # many values equal the limit
+        np.zeros((9, 1, 1), np.float32),
+    ):
+        whole = enlarged(maps, size)
+        reference = functional.interpolate(torch.from_numpy(maps)[None], size=size, mode="bilinear")[0]
+        np.testing.assert_allclose(whole, reference, atol=2e-6)
+        limits = np.quantile(maps, 0.8, axis=(1, 2), method="higher").astype(np.float32)
+        found = np.zeros((9, size[0] * size[1]), int)
+        for unit, place in active_pixels(maps, limits, size):
+            np.add.at(found, (unit, place), 1)
+        np.testing.assert_array_equal(found, (whole > limits[:, None, None]).reshape(9, -1))
+
+
+def plain_dissection(
+    model: inspector.Model, layer: str, labelled: Labelled, quantile: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Every map of every unit kept, sorted, enlarged and compared with every mask."""
+    examples = [labelled.example(number) for number in range(labelled.count)]
+    pictures = [example.picture for example in examples if example.picture is not None]
+    maps = [open_layers(model, [layer]).maps(picture)[layer] for picture in pictures]
+    values = np.concatenate([one.reshape(len(one), -1) for one in maps], 1)
+    place = values.shape[1] - 1 - int(quantile * values.shape[1])
+    limits = np.sort(values, axis=1)[:, place]
+    both = np.zeros((len(limits), len(labelled.concepts)))
+    either = np.zeros_like(both)
+    for example, one in zip(examples, maps, strict=True):
+        for name, mask in example.masks.items():
+            active = enlarged(one, mask.shape) > limits[:, None, None]
+            both[:, labelled.concepts.index(name)] += (active & mask).sum((1, 2))
+            either[:, labelled.concepts.index(name)] += (active | mask).sum((1, 2))
+    return both / np.maximum(either, 1), limits
+
+
+@pytest.mark.parametrize("held", [0, 2**28])
+def test_dissection_is_that_of_the_plain_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    """Pictures of two sizes, small ones first, so that the first pass has to be taken again."""
+    random = np.random.default_rng(7)
+    weights = {"w": random.normal(size=(6, 3, 4, 4))}
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["c"], strides=[3, 3]),
+        helper.make_node("Relu", ["c"], ["units"]),
+    ]
+    model = save(tmp_path, nodes, weights, "units", ("h", "w"))
+    examples = [
+        Example(
+            f"{number}",
+            random.integers(0, 256, (side, side + 5, 3), np.uint8),
+            {name: random.random((side, side + 5)) < 0.2 for name in ("a", "b") if random.random() < 0.7},
+        )
+        for number, side in enumerate([20, 24, 60, 64, 60])
+    ]
+    labelled = Labelled({"a": "x", "b": "x"}, len(examples), examples.__getitem__, "noise")
+    monkeypatch.setattr(detecting, "HELD_BYTES", held)
+    found = dissection.dissect_layer(model, labelled, "units", quantile=0.03)
+    iou, limits = plain_dissection(model, "units", labelled, 0.03)
+    np.testing.assert_array_equal(found.thresholds, limits)
+    np.testing.assert_array_equal(found.iou, iou)
+    assert iou.max() > 0.01
 
 
 def spots(count: int = 6) -> Iterator[Example]:

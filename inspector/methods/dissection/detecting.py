@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional
 
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
-from inspector.methods.dissection.concepts import Labelled, Mask
+from inspector.methods.dissection.concepts import Example, Labelled, Mask
 from inspector.methods.dissection.engines import run_parts
+from inspector.methods.dissection.enlarging import active_pixels
 from inspector.methods.dissection.layer_maps import LayerMaps, open_layers
+from inspector.methods.dissection.tails import TailSketch
 from inspector.model import Model
 from inspector.progress import track
 
-__all__ = ["IOU", "QUANTILE", "LayerDissection", "TailSketch", "dissect_layer"]
+__all__ = ["IOU", "QUANTILE", "LayerDissection", "dissect_layer"]
 
 QUANTILE = 0.005
 """Share of a unit's values above its threshold (section 2.2 of the paper)."""
@@ -29,36 +29,10 @@ QUANTILE = 0.005
 IOU = 0.04
 """Above this a unit counts as a detector (section 2.3)."""
 
-UNITS_AT_ONCE = 64
-"""Maps that are enlarged together."""
-
 HELD_BYTES = 256 * 1024**2
-"""Memory for maps of a small data set."""
+"""Memory for maps and masks of a small data set, so that its pictures are read once."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True)
-class TailSketch:
-    """The largest values of every unit, enough for an exact upper quantile; sketches can be merged.
-
-    `values` is (units, kept), unordered; `kept` is ⌊q · n⌋ + 1 for the n values of the whole stream.
-    """
-
-    kept: int
-    values: npt.NDArray[np.float32]
-
-    def merged(self, rows: Array) -> TailSketch:
-        """After more values (units, m), of a map or of another sketch."""
-        joined = np.concatenate([self.values, rows.astype(np.float32)], 1)
-        if joined.shape[1] > self.kept:
-            joined = np.partition(joined, joined.shape[1] - self.kept, axis=1)[:, -self.kept :]
-        return TailSketch(self.kept, np.ascontiguousarray(joined))
-
-    @property
-    def thresholds(self) -> npt.NDArray[np.float32]:
-        """(units,): at most the asked share of values lies strictly above."""
-        return self.values.min(1)
 
 
 @dataclass(frozen=True)
@@ -143,11 +117,13 @@ def dissect_layer(
     layers = open_layers(model, [layer], preprocess, device)
     key = layers.keys[0]
     gpu = device == "cuda"
-    held = _Held({})
+    held = _Held({}, HELD_BYTES)
     first = functools.partial(_tails, layers, key, labelled, quantile, held)
-    tails = run_parts(engine, first, f"Thresholds of {key}", gpu=gpu)
-    thresholds, images, skipped = _thresholds(tails, labelled, quantile)
-    layers.forget()
+    tails = run_parts(engine, functools.partial(first, None), f"Thresholds of {key}", gpu=gpu)
+    needed = math.floor(quantile * sum(tail.values for tail in tails)) + 1
+    if any(tail.sketch is not None and tail.sketch.kept < needed for tail in tails):  # maps of many sizes
+        tails = run_parts(engine, functools.partial(first, needed), f"Thresholds of {key}", gpu=gpu)
+    thresholds, images, skipped = _thresholds(tails, labelled, needed)
     second = functools.partial(_overlaps, layers, key, labelled, thresholds, held)
     counts = run_parts(engine, second, f"Overlaps of {key}", gpu=gpu)
     both, either = sum(part[0] for part in counts), sum(part[1] for part in counts)
@@ -157,18 +133,45 @@ def dissect_layer(
     )
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """What an example is dissected by: maps (units, h, w), and its masks as the model sees them, packed."""
+
+    maps: Array
+    masks: npt.NDArray[np.uint8]
+    size: tuple[int, int]
+    names: tuple[str, ...]
+
+    @property
+    def placed(self) -> Mask:
+        """(masks, places)."""
+        places = self.size[0] * self.size[1]
+        return np.unpackbits(self.masks, axis=1, count=places).view(np.bool_)
+
+
+def _shown(layers: LayerMaps, key: str, example: Example) -> _Shown:
+    assert example.picture is not None
+    maps = layers.maps(example.picture)[key]
+    if not example.masks:
+        return _Shown(maps, np.zeros((0, 0), np.uint8), (0, 0), ())
+    placed = _placed(layers.recipe, example.picture, example.masks)
+    packed = np.packbits(placed.reshape(len(placed), -1), axis=1)
+    return _Shown(maps, packed, (placed.shape[1], placed.shape[2]), tuple(example.masks))
+
+
 @dataclass
 class _Held:
-    """Maps by the number of their image, from the first pass for the second."""
+    """What the first pass found by the number of the example, for the second."""
 
-    maps: dict[int, Array]
-    room: int = HELD_BYTES
+    shown: dict[int, _Shown]
+    room: int
 
-    def keep(self, number: int, maps: Array) -> None:
-        """Remember the maps if there is room."""
-        if maps.nbytes <= self.room:
-            self.room -= maps.nbytes
-            self.maps[number] = maps
+    def keep(self, number: int, shown: _Shown) -> None:
+        """Remember it if there is room."""
+        size = shown.maps.nbytes + shown.masks.nbytes
+        if number not in self.shown and size <= self.room:
+            self.room -= size
+            self.shown[number] = shown
 
 
 @dataclass(frozen=True)
@@ -180,39 +183,34 @@ class _Tail:
 
 
 def _tails(
-    layers: LayerMaps, key: str, labelled: Labelled, quantile: float, held: _Held, part: int, parts: int
-) -> _Tail:
-    """The largest values over a share of the examples."""
+    layers: LayerMaps, key: str, labelled: Labelled, quantile: float, held: _Held, kept: int | None,
+    part: int, parts: int,
+) -> _Tail:  # fmt: skip
+    """The `kept` largest values over a share of the examples; None expects all maps as large as the first."""
     sketch: TailSketch | None = None
     skipped: dict[str, str] = {}
     images, values = 0, 0
-    waiting: list[Array] = []
-    numbers = range(part, labelled.count, parts)
-    for number, example in zip(
-        numbers, track(labelled.stream(part, parts), f"Thresholds of {key}", len(numbers)), strict=True
-    ):
-        if example.picture is None:
-            skipped[example.name] = example.problem
-            continue
-        maps = layers.maps(example.picture)[key]
-        held.keep(number, maps)
-        rows = maps.reshape(len(maps), -1)
+    for number in track(range(part, labelled.count, parts), f"Thresholds of {key}"):
+        shown = held.shown.get(number)
+        if shown is None:
+            example = labelled.example(number)
+            if example.picture is None:
+                skipped[example.name] = example.problem
+                continue
+            shown = _shown(layers, key, example)
+            held.keep(number, shown)
+        rows = shown.maps.reshape(len(shown.maps), -1)
         images, values = images + 1, values + rows.shape[1]
-        if sketch is None or math.floor(quantile * rows.shape[1] * labelled.count) >= sketch.kept:
-            kept = math.floor(quantile * rows.shape[1] * labelled.count) + 1
-            before = np.empty((len(rows), 0), np.float32) if sketch is None else sketch.values
-            sketch = TailSketch(kept, before)
-        waiting.append(rows)
-        if sum(one.shape[1] for one in waiting) >= max(sketch.kept, 4096):
-            sketch, waiting = sketch.merged(np.concatenate(waiting, 1)), []
-    if sketch is not None and waiting:
-        sketch = sketch.merged(np.concatenate(waiting, 1))
+        if sketch is None:
+            expected = math.floor(quantile * rows.shape[1] * labelled.count) + 1
+            sketch = TailSketch.empty(kept or expected, len(rows))
+        sketch = sketch.merged(rows)
     layers.forget()
-    return _Tail(sketch, images, values, skipped)
+    return _Tail(None if sketch is None else sketch.settled(), images, values, skipped)
 
 
 def _thresholds(
-    tails: list[_Tail], labelled: Labelled, quantile: float
+    tails: list[_Tail], labelled: Labelled, needed: int
 ) -> tuple[npt.NDArray[np.float32], int, dict[str, str]]:
     """The exact thresholds of all shares, with the images read and those that could not be."""
     skipped = {name: why for tail in tails for name, why in tail.skipped.items()}
@@ -220,8 +218,7 @@ def _thresholds(
     if not sketches:
         first = next(iter(skipped.items()), ("none", "the data set is empty"))
         raise BadInput(f"{labelled.source}: no picture could be read; {first[0]}: {first[1]}")
-    kept = math.floor(quantile * sum(tail.values for tail in tails)) + 1
-    whole = TailSketch(kept, np.empty((len(sketches[0].values), 0), np.float32))
+    whole = TailSketch.empty(needed, len(sketches[0].values))
     for sketch in sketches:
         whole = whole.merged(sketch.values)
     return whole.thresholds, sum(tail.images for tail in tails), dict(sorted(skipped.items()))
@@ -235,48 +232,42 @@ def _overlaps(
     held: _Held,
     part: int,
     parts: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Sums over images of |A ∩ C| and |A ∪ C| (section 2.2) over a share of those that carry the concept.
 
-    They are whole numbers, so that adding shares in any order gives the same. A map that stays below its
-    threshold stays so when it is enlarged, so only the others are.
+    They are whole numbers, so that adding shares in any order gives the same.
     """
     concepts = {name: index for index, name in enumerate(labelled.concepts)}
-    both = np.zeros((len(thresholds), len(concepts)))
+    both = np.zeros((len(thresholds), len(concepts)), np.int64)
     either = np.zeros_like(both)
-    numbers = range(part, labelled.count, parts)
-    for number, example in zip(
-        numbers, track(labelled.stream(part, parts), f"Overlaps of {key}", len(numbers)), strict=True
-    ):
-        if example.picture is None or not example.masks:
-            continue
-        placed = _placed(layers.recipe, example.picture, example.masks)
-        columns = [concepts[name] for name in example.masks]
-        maps = held.maps.get(number)
-        if maps is None:
-            maps = layers.maps(example.picture)[key]
-        active = np.flatnonzero(maps.max((1, 2)) > thresholds)
-        either[:, columns] += placed.sum((1, 2))
-        for units in np.array_split(active, -(-len(active) // UNITS_AT_ONCE) or 1):
-            shared, alone = _counts(maps[units], thresholds[units], placed)
-            both[units[:, None], columns] += shared
-            either[units[:, None], columns] += alone[:, None] - shared
+    for number in track(range(part, labelled.count, parts), f"Overlaps of {key}"):
+        shown = held.shown.get(number)
+        if shown is None:
+            example = labelled.example(number)
+            if example.picture is None or not example.masks:
+                continue
+            shown = _shown(layers, key, example)
+        columns = [concepts[name] for name in shown.names]
+        if columns:
+            shared, active = _counts(shown, thresholds)
+            both[:, columns] += shared
+            either[:, columns] += active[:, None] + shown.placed.sum(1) - shared
     layers.forget()
     return both, either
 
 
-def _counts(maps: Array, limits: Array, masks: Mask) -> tuple[Array, Array]:
-    """Active pixels in every mask (units, masks), and altogether (units,), of maps enlarged to the masks."""
-    if not len(maps):
-        return np.zeros((0, len(masks))), np.zeros(0)
-    raised = torch.from_numpy(maps)[None]
-    if maps.shape[1:] != masks.shape[1:]:
-        raised = functional.interpolate(raised, size=masks.shape[1:], mode="bilinear", align_corners=False)
-    active = (raised[0].numpy() > limits[:, None, None]).reshape(len(maps), -1)
-    unit, place = np.divmod(np.flatnonzero(active), active.shape[1])
-    shown = masks.reshape(len(masks), -1)[:, place]
-    shared = np.stack([np.bincount(unit, weights=row, minlength=len(maps)) for row in shown], 1)
-    return shared, np.bincount(unit, minlength=len(maps)).astype(np.float64)
+def _counts(
+    shown: _Shown, thresholds: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Active pixels in every mask (units, masks), and altogether (units,)."""
+    masks, units = shown.placed, len(shown.maps)
+    shared = np.zeros((units, len(masks)), np.int64)
+    active = np.zeros(units, np.int64)
+    for unit, place in active_pixels(shown.maps, thresholds, shown.size):
+        active += np.bincount(unit, minlength=units)
+        for column, mask in enumerate(masks):
+            shared[:, column] += np.bincount(unit[mask[place]], minlength=units)
+    return shared, active
 
 
 def _placed(recipe: Preprocess, picture: npt.NDArray[np.uint8], masks: Mapping[str, Mask]) -> Mask:
