@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-__all__ = ["bits", "byte_count", "is_floating", "is_packed", "name_of", "number_of", "numpy_of"]
+__all__ = ["bits", "byte_count", "is_floating", "is_foreign", "is_packed", "name_of", "number_of", "numpy_of"]
 
 _SPELLED = {
     "FLOAT": "float32",
@@ -39,6 +39,11 @@ def number_of(name: str) -> int:
 def numpy_of(elem_type: int) -> np.dtype[Any]:
     """The NumPy dtype, from ml_dtypes where NumPy has none; sub-byte types take one byte an element."""
     return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(elem_type))
+
+
+def is_foreign(dtype: np.dtype[Any]) -> bool:
+    """Whether it is one of ml_dtypes' types (bfloat16, float8, int4, …), which NumPy itself lacks."""
+    return dtype.isbuiltin == 2
 
 
 def is_packed(elem_type: int) -> bool:

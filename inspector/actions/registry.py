@@ -106,21 +106,28 @@ _ACTIONS: dict[str, Action] = {}
 def action(
     *, name: str = "", group: str = "Look inside", examples: tuple[str, ...] = ()
 ) -> Callable[[Callable[P, R]], Callable[..., R]]:
-    """Register a function as an action; its `Model` parameters then accept anything that can be opened."""
+    """Register a function as an action.
+
+    Its `Model` parameters then accept anything that can be opened, and its outputs paths as text.
+    """
 
     def register(function: Callable[P, R]) -> Callable[..., R]:
         spelled = name or function.__name__.replace("_", "-")
         if spelled in _ACTIONS:
             raise ValueError(f"action {spelled!r} is registered twice, by {function.__module__}")
         signature = inspect.signature(function)
-        models = [p.name for p in signature.parameters.values() if p.annotation in ("Model", "Model | None")]
+        convert: dict[str, Callable[[Any], Any]] = {}
+        for parameter in signature.parameters.values():
+            kind = str(parameter.annotation).removesuffix(" | None")
+            if kind in ("Model", "OutputFile", "OutputFolder"):
+                convert[parameter.name] = _open if kind == "Model" else Path
 
         @functools.wraps(function)
         def opened(*args: Any, **kwargs: Any) -> R:
             call = signature.bind(*args, **kwargs)
-            for parameter in models:
-                if call.arguments.get(parameter) is not None:
-                    call.arguments[parameter] = _open(call.arguments[parameter])
+            for key, converted in convert.items():
+                if call.arguments.get(key) is not None:
+                    call.arguments[key] = converted(call.arguments[key])
             return function(*call.args, **call.kwargs)
 
         summary = (inspect.getdoc(function) or "").split("\n", 1)[0]

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from inspector import dtypes
 from inspector.errors import BadInput
 from inspector.execution.devices import DeviceName
+from inspector.execution.narrow_values import read_value, write_value
 from inspector.execution.session import ORT_ERRORS, Session, explain_failure
 
 __all__ = ["can_stay", "run_bound"]
@@ -28,6 +30,8 @@ def run_bound(
 ) -> list[Any]:
     """The named outputs as OrtValues in the memory of `device`; feeds may be arrays or OrtValues there.
 
+    Outputs of a type that NumPy lacks come as arrays of ml_dtypes in the host's memory.
+
     `shrink` gives what the device's arena holds unused back after the run.
 
     Raises:
@@ -40,7 +44,7 @@ def run_bound(
             if name in session.input_names:
                 _bind(bound, name, value)
         for name in names:
-            bound.bind_output(name, device)
+            bound.bind_output(name, "cpu" if name in session.narrow else device)
         options = ort.RunOptions()
         options.log_severity_level = 4
         if shrink:
@@ -48,7 +52,8 @@ def run_bound(
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", arena)
         session.ort.run_with_iobinding(bound, options)
         bound.synchronize_outputs()
-        return list(bound.get_outputs())
+        values = zip(names, bound.get_outputs(), strict=True)
+        return [read_value(value) if name in session.narrow else value for name, value in values]
     except (*ORT_ERRORS, MemoryError) as cause:
         raise explain_failure(cause, f"running the model on {device} failed", BadInput) from None
 
@@ -61,7 +66,9 @@ def can_stay(session: Session, feeds: Mapping[str, Any], names: Sequence[str]) -
 
 
 def _bind(bound: Any, name: str, value: Any) -> None:
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) and dtypes.is_foreign(value.dtype):
+        bound.bind_ortvalue_input(name, write_value(value))
+    elif isinstance(value, np.ndarray):
         bound.bind_cpu_input(name, np.asarray(value, order="C"))
     else:
         bound.bind_ortvalue_input(name, value)

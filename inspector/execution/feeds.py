@@ -96,7 +96,7 @@ def _typed(value: Value, array: Array) -> Array:
     if array.dtype.kind in "OUSMmc" or want.kind in "OUS":
         raise BadInput(f"input {value.key!r} takes {value.dtype}, got {array.dtype}.")
     converted = array.astype(want)
-    if want.kind in "iub":
+    if not dtypes.is_floating(dtypes.number_of(value.dtype)):
         lossless = bool(np.array_equal(converted.astype(array.dtype), array))
     else:
         lossless = True  # a narrower float rounds, which is what the model asks for

@@ -16,8 +16,10 @@ from onnxruntime.capi import (
     onnxruntime_pybind11_state as ort_errors,  # pyright: ignore[reportAttributeAccessIssue]  # a compiled module
 )
 
+from inspector import dtypes
 from inspector.errors import BadInput, DeviceUnavailable, InspectorError, NotRunnable, TooLarge
 from inspector.execution.devices import Device, DeviceName, choose_device
+from inspector.execution.narrow_values import is_narrow, read_value, write_value
 from inspector.model import Model
 from inspector.model.walk import all_tensors
 
@@ -74,6 +76,8 @@ class Session:
     note: str
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
+    narrow: frozenset[str] = frozenset()
+    """Outputs of a type that NumPy lacks."""
 
 
 def open_session(
@@ -110,6 +114,7 @@ def open_session(
         chosen.note,
         tuple(i.name for i in session.get_inputs()),
         tuple(o.name for o in session.get_outputs()),
+        frozenset(o.name for o in session.get_outputs() if is_narrow(o.type)),
     )
 
 
@@ -118,7 +123,8 @@ def run(
 ) -> list[Any]:
     """The named outputs (all by default). Arrays share ONNX Runtime's memory; treat them as read-only.
 
-    `shrink` gives what the arena holds unused back to the system after the run.
+    Types that NumPy lacks (bfloat16, float8, int4, …) come and go as arrays of ml_dtypes. `shrink` gives
+    what the arena holds unused back to the system after the run.
 
     Raises:
         TooLarge: memory ran out.
@@ -130,9 +136,22 @@ def run(
     if shrink:
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
     try:
-        return list(session.ort.run(names, known, options))
+        return _run(session, known, list(session.output_names) if names is None else names, options)
     except (*ORT_ERRORS, MemoryError) as cause:
         raise explain_failure(cause, "running the model failed", BadInput) from None
+
+
+def _run(session: Session, feeds: Mapping[str, Array], names: list[str], options: Any) -> list[Any]:
+    """Values that NumPy can hold as arrays straight away, the others through ONNX Runtime's own."""
+    foreign = {name for name, array in feeds.items() if dtypes.is_foreign(array.dtype)}
+    if not foreign and not session.narrow.intersection(names):
+        return list(session.ort.run(names, feeds, options))
+    held = {
+        name: (write_value if name in foreign else ort.OrtValue.ortvalue_from_numpy)(array)
+        for name, array in feeds.items()
+    }
+    values = zip(names, session.ort.run_with_ort_values(names, held, options), strict=True)
+    return [read_value(value) if name in session.narrow else value.numpy() for name, value in values]
 
 
 def explain_failure(cause: BaseException, what: str, kind: type[InspectorError]) -> InspectorError:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inspector import dtypes
 from inspector.errors import OutputExists
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ def file_stem(number: int, key: str) -> str:
 
 
 def write_value(folder: Path, stem: str, array: Any, figures: Mapping[str, Figure]) -> dict[str, Any]:
-    """Save one value's array and pictures; gives their file names for the index."""
+    """Save one value's array and pictures; gives their file names and the stored type for the index.
+
+    Types that .npy lacks (bfloat16, float8, int4, …) are stored as float32, which holds every one of them.
+    """
     pictures: dict[str, str] = {}
     for kind, figure in figures.items():
         suffix = {"image/png": ".png", "image/svg+xml": ".svg"}.get(figure.media, ".html")
@@ -100,8 +104,9 @@ def write_value(folder: Path, stem: str, array: Any, figures: Mapping[str, Figur
         figure.save(folder / name)
         pictures[kind] = name
     name = f"{stem}.npy"
-    np.save(folder / name, np.asarray(array), allow_pickle=False)
-    return {"array": name, "pictures": pictures}
+    stored = np.asarray(array, np.float32) if dtypes.is_foreign(array.dtype) else np.asarray(array)
+    np.save(folder / name, stored, allow_pickle=False)
+    return {"array": name, "stored_as": stored.dtype.name, "pictures": pictures}
 
 
 def write_index(folder: Path, record: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inspector import execution, views
+from inspector import dtypes, execution, views
 
 if TYPE_CHECKING:
     from inspector.execution import Inputs
@@ -25,6 +25,7 @@ def draw_value(
 ) -> Mapping[str, Figure]:
     """Pictures by kind: "maps" (or whatever fits the shape), with `full` also "histogram" and "surface"."""
     axes = execution.axes_of_value(model, key, array.shape)
+    array = array.astype(np.float32) if dtypes.is_foreign(array.dtype) else array  # bfloat16, float8, int4, …
     found = {"maps": views.picture_of(array, axes=axes, title=title, note=note, media=media)}
     numeric = array.dtype.kind in "fiub" and array.size > 1
     if full and numeric:
