@@ -1,46 +1,46 @@
 // How are the members of one scope put into rows? By longest path, then by the mean of their neighbours.
 
 /** A box, a port, or the place of an edge in a row it passes; `x` is the middle of the box, `l` and `r` reach to both sides of it. */
-export interface Cell { id: number; l: number; r: number; h: number; x: number; y: number; rank: number; /** Of its row. */ top: number; bottom: number }
+export interface Cell { id: number; l: number; r: number; h: number; x: number; y: number; rank: number; /** Of its row. */ top: number; bottom: number; /** Its number in the scope. */ at: number }
 /** The part of an edge inside one scope, from an element or the entry (-1) to an element or the exit (-1). */
 export interface Piece {
   source: number; from: number; to: number; hub: boolean;
-  /** Number of its lane at the right, from 1; 0 for none. */ lane: number; chain: Cell[]; /** Points (x, y) between both ends. */ way: number[];
+  /** The cells of both ends, and how far from their middles the edge leaves and enters. */ a: Cell; b: Cell; out: number; in: number;
+  /** Number of its lane at the right, from 1; 0 for none. */ lane: number; chain: readonly Cell[];
 }
 export interface Rows {
   members: Cell[]; entries: Map<number, Cell>; exits: Map<number, Cell>; pieces: Piece[];
   /** Height of the header. */ top: number; /** Room at both sides. */ side: number; /** Least width. */ least: number;
-  /** How far from an element's middle do a source's edges leave and enter it? */
-  leaving(id: number, source: number): number; entering(id: number, source: number): number;
 }
+export interface Extent { w: number; h: number; /** Where the lanes begin. */ edge: number; /** All that lie in it, ports and passing edges too. */ cells: Cell[] }
 
 const SIDE = 18, GAP = 34, BRIM = 22, SHORT = 6, LANE = 6, CURVE = 20, SWEEPS = 4, PASSES = 7;
-interface Link { a: number; b: number; piece: Piece; out: number; in: number }
+const NONE: readonly never[] = [];
 
-/** Places all cells inside the scope and writes the pieces' ways; returns the scope's size. */
-export function arrange(scope: Rows): { w: number; h: number } {
+export function cellOf(id: number, l: number, r: number, h: number): Cell {
+  return { id, l, r, h, x: 0, y: 0, rank: 0, top: 0, bottom: 0, at: 0 };
+}
+/** Where an edge passes a row or a border. */
+export const port = (): Cell => cellOf(-1, 3, 3, 0);
+
+/** Places all cells inside the scope. */
+export function arrange(scope: Rows): Extent {
   const list = [...scope.entries.values(), ...scope.members, ...scope.exits.values()];
-  const index = new Map(list.map((cell, i) => [cell, i])), byId = new Map(scope.members.map((cell) => [cell.id, cell]));
-  const links = scope.pieces.map((piece): Link => {
-    const from = piece.from < 0 ? scope.entries.get(piece.source)! : byId.get(piece.from)!, to = piece.to < 0 ? scope.exits.get(piece.source)! : byId.get(piece.to)!;
-    return { a: index.get(from)!, b: index.get(to)!, piece, out: piece.from < 0 ? 0 : scope.leaving(piece.from, piece.source), in: piece.to < 0 ? 0 : scope.entering(piece.to, piece.source) };
-  });
-  const down = links.filter((link) => link.a < link.b), head = scope.entries.size, tail = list.length - scope.exits.size;
-  rank(list, down, head, tail);
+  list.forEach((cell, i) => { cell.at = i; });
+  const down = scope.pieces.filter(({ a, b }) => a.at < b.at);
+  rank(list, down, scope.entries.size, list.length - scope.exits.size);
   const net = new Net(list, down);
   net.order();
   net.place();
-  const low = heights(net, scope);
-  const { shift, w, edge } = widths(net.cells, scope);
+  const h = heights(net, scope), { shift, w, edge } = widths(net.cells, scope);
   for (const cell of net.cells) cell.x += shift;
-  for (const link of links) link.piece.way = route(list[link.a]!, list[link.b]!, link, edge, low);
-  return { w, h: low };
+  return { w, h, edge, cells: net.cells };
 }
 
 /** Longest path down; then elements with one producer sink to just above their first consumer. */
-function rank(list: Cell[], links: Link[], head: number, tail: number): void {
+function rank(list: Cell[], links: Piece[], head: number, tail: number): void {
   const out: number[][] = list.map(() => []), into = new Int32Array(list.length);
-  for (const { a, b } of links) { out[a]!.push(b); into[b]!++; }
+  for (const { a, b } of links) { out[a.at]!.push(b.at); into[b.at]!++; }
   list.forEach((cell, i) => { for (const next of out[i]!) list[next]!.rank = Math.max(list[next]!.rank, cell.rank + 1); });
   const last = list.reduce((most, cell) => Math.max(most, cell.rank), 0);
   for (let i = tail; i < list.length; i++) list[i]!.rank = last;
@@ -60,7 +60,7 @@ class Net {
   private readonly upBy: number[][];
   private readonly downBy: number[][];
 
-  constructor(list: Cell[], links: Link[]) {
+  constructor(list: Cell[], links: Piece[]) {
     this.cells = list.slice();
     const ranks = list.reduce((most, cell) => Math.max(most, cell.rank), -1) + 1;
     for (let r = 0; r < ranks; r++) this.rows.push([]);
@@ -72,22 +72,25 @@ class Net {
   }
 
   /** An edge over 2 to 6 rows gets a cell in each row between; a longer one a lane, one for each source. */
-  private chain({ a, b, piece, out, in: into }: Link, lanes: Map<number, number>): void {
-    const { cells } = this, span = cells[b]!.rank - cells[a]!.rank;
+  private chain(piece: Piece, lanes: Map<number, number>): void {
+    const { a, b } = piece, span = b.rank - a.rank;
     if (span > 1 && piece.hub) return;
     if (span > SHORT) {
       if (!lanes.has(piece.source)) lanes.set(piece.source, lanes.size + 1);
       piece.lane = lanes.get(piece.source)!;
       return;
     }
-    let last = a, by = out;
-    for (let r = cells[a]!.rank + 1; r < cells[b]!.rank; r++) {
-      const cell = { id: -1, l: 3, r: 3, h: 0, x: 0, y: 0, rank: r, top: 0, bottom: 0 }, at = cells.push(cell) - 1;
+    let last = a.at, by = piece.out;
+    const chain: Cell[] = [];
+    for (let r = a.rank + 1; r < b.rank; r++) {
+      const cell = port(), at = this.cells.push(cell) - 1;
+      cell.rank = r;
       this.rows[r]!.push(at); this.up.push([]); this.down.push([]); this.upBy.push([]); this.downBy.push([]);
-      piece.chain.push(cell);
+      chain.push(cell);
       this.join(last, at, by); last = at; by = 0;
     }
-    this.join(last, b, by - into);
+    if (chain.length) piece.chain = chain;
+    this.join(last, b.at, by - piece.in);
   }
 
   private join(a: number, b: number, by: number): void {
@@ -163,15 +166,25 @@ function widths(cells: Cell[], { side, least, pieces }: Rows): { shift: number; 
   return { shift, w, edge: shift + right + 10 };
 }
 
-/** Straight through rows, bent only between them. */
-function route(a: Cell, b: Cell, { piece, out, in: into }: Link, edge: number, low: number): number[] {
-  const x0 = a.x + out, x1 = b.x + into, way = [x0, piece.from < 0 ? 0 : a.y + a.h];
+/** Appends the points of one piece, straight through rows and bent only between them; the scope reaches from `top` to `low`, its lanes begin at `edge`. */
+export function follow(piece: Piece, top: number, low: number, edge: number, points: number[]): void {
+  const { a, b } = piece, x0 = a.x + piece.out, x1 = b.x + piece.in;
+  step(points, x0, piece.from < 0 ? top : a.y + a.h);
   if (a.rank < b.rank) {
-    way.push(x0, a.bottom);
-    for (const cell of piece.chain) way.push(cell.x, cell.top, cell.x, cell.bottom);
-    if (piece.lane) { const x = edge + LANE * (piece.lane - 1); way.push(x, a.bottom + CURVE, x, b.top - CURVE); }
-    way.push(x1, b.top);
+    step(points, x0, a.bottom);
+    for (const cell of piece.chain) { step(points, cell.x, cell.top); step(points, cell.x, cell.bottom); }
+    if (piece.lane) { const x = edge + LANE * (piece.lane - 1); step(points, x, a.bottom + CURVE); step(points, x, b.top - CURVE); }
+    step(points, x1, b.top);
   }
-  way.push(x1, piece.to < 0 ? low : b.y);
-  return way;
+  step(points, x1, piece.to < 0 ? low : b.y);
+}
+
+/** Appends a point unless it is the last one. */
+export function step(points: number[], x: number, y: number): void {
+  const n = points.length;
+  if (Math.abs(points[n - 2]! - x) + Math.abs(points[n - 1]! - y) > 0.01) points.push(x, y);
+}
+
+export function pieceOf(source: number, from: number, to: number, hub: boolean, end: Cell): Piece {
+  return { source, from, to, hub, a: end, b: end, out: 0, in: 0, lane: 0, chain: NONE };
 }

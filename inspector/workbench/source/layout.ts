@@ -1,5 +1,5 @@
 // Where does every visible box lie? Scopes are laid out one by one, innermost first, so time is linear.
-import { arrange, type Cell, type Piece } from "./layers";
+import { arrange, cellOf, follow, pieceOf, port, step, type Cell, type Extent, type Piece } from "./layers";
 
 /** `tag` is the width of the label that an edge carries at its source, 0 for none. */
 export interface Problem { parent: Int32Array; block: Int32Array; width: Float32Array; blockWidth: Float32Array; source: Int32Array; target: Int32Array; tag: Float32Array }
@@ -16,11 +16,12 @@ const FAN = 6, FAR = 240, PAD = 14;
 export const DRAWN = 0, PORTAL = 1;
 
 interface Scope {
-  members: number[]; w: number; h: number;
+  members: number[]; extent: Extent;
   /** Pieces of edges inside, by source and head. */ pieces: Map<number, Piece>;
   /** Where the edges of a source enter at the top and leave at the bottom, by source. */ entries: Map<number, Cell>; exits: Map<number, Cell>;
 }
 interface Drawn { from: number; to: number; first: number }
+const NOTHING: Extent = { w: 0, h: 0, edge: 0, cells: [] }, NOWHERE = port();
 
 export function layout(problem: Problem, open: Set<number>): Placed {
   return new Layout(problem, open).run();
@@ -35,7 +36,7 @@ class Layout {
   private readonly firsts: Int32Array;
   private readonly span: number;
   private readonly scopes = new Map<number, Scope>();
-  private readonly cells = new Map<number, Cell>();
+  private readonly cells: Cell[];
   private readonly drawn = new Map<number, Drawn>();
   private readonly fan = new Map<number, number>();
   private readonly tags = new Map<number, number>();
@@ -44,6 +45,7 @@ class Layout {
     const { parent, block } = problem;
     this.items = block.length;
     this.blocks = parent.length;
+    this.cells = Array.from({ length: this.items + this.blocks }, () => NOWHERE);
     this.span = this.items + this.blocks + 1;
     this.opened = new Uint8Array(this.blocks);
     this.hidden = new Int32Array(this.blocks).fill(-1);
@@ -57,7 +59,7 @@ class Layout {
       this.depth[b] = b === 0 ? 0 : this.depth[up]! + 1;
       this.opened[b] = above && (b === 0 || open.has(b)) ? 1 : 0;
       if (!this.opened[b]) this.hidden[b] = above ? b : this.hidden[up]!;
-      if (this.opened[b]) this.scopes.set(b, { members: [], w: 0, h: 0, pieces: new Map(), entries: new Map(), exits: new Map() });
+      if (this.opened[b]) this.scopes.set(b, { members: [], extent: NOTHING, pieces: new Map(), entries: new Map(), exits: new Map() });
       if (b > 0 && above && this.firsts[b]! < this.items) this.scopes.get(up)!.members.push(this.items + b);
     }
     for (let i = 0; i < this.items; i++) if (this.hidden[block[i]!] === -1) this.scopes.get(block[i]!)!.members.push(i);
@@ -109,93 +111,94 @@ class Layout {
     const { a, b, left, entered } = this.way(from, to), hub = this.hub(from);
     if (a === b) return;
     const common = this.around(a);
-    this.piece(common, from, b, { from: a, to: b, hub });
+    this.piece(common, from, a, b, hub);
     if (hub) return;
     let inner = from;
-    for (const scope of left) { this.port(scope, "exits", from); this.piece(scope, from, -1, { from: inner, to: -1, hub }); inner = this.items + scope; }
+    for (const scope of left) { this.open(scope, "exits", from); this.piece(scope, from, inner, -1, hub); inner = this.items + scope; }
     entered.forEach((scope, n) => {
-      const head = n + 1 < entered.length ? this.items + entered[n + 1]! : to;
-      this.port(scope, "entries", from); this.piece(scope, from, head, { from: -1, to: head, hub });
+      this.open(scope, "entries", from);
+      this.piece(scope, from, -1, n + 1 < entered.length ? this.items + entered[n + 1]! : to, hub);
     });
   }
 
-  private port(scope: number, side: "entries" | "exits", source: number): void {
+  private open(scope: number, side: "entries" | "exits", source: number): void {
     const ports = this.scopes.get(scope)![side];
-    if (!ports.has(source)) ports.set(source, { id: -1, l: 3, r: 3, h: 0, x: 0, y: 0, rank: 0, top: 0, bottom: 0 });
+    if (!ports.has(source)) ports.set(source, port());
   }
 
-  private piece(scope: number, source: number, head: number, ends: { from: number; to: number; hub: boolean }): void {
-    const { pieces } = this.scopes.get(scope)!, key = source * this.span + head + 1;
-    if (!pieces.has(key)) pieces.set(key, { ...ends, source, lane: 0, chain: [], way: [] });
+  private piece(scope: number, source: number, from: number, to: number, hub: boolean): void {
+    const { pieces } = this.scopes.get(scope)!, key = source * this.span + to + 1;
+    if (!pieces.has(key)) pieces.set(key, pieceOf(source, from, to, hub, NOWHERE));
   }
 
   private firstOf(id: number): number { return id < this.items ? id : this.firsts[id - this.items]!; }
 
   private cell(id: number): Cell {
     const { width, blockWidth } = this.problem, scope = id < this.items ? undefined : this.scopes.get(id - this.items);
-    const w = id < this.items ? width[id]! : scope ? scope.w : blockWidth[id - this.items]!, tag = scope ? 0 : this.tags.get(id) ?? 0;
-    return { id, l: w / 2, r: Math.max(w / 2, tag ? tag + 8 : 0), h: id < this.items ? NODE : scope ? scope.h : CLOSED, x: 0, y: 0, rank: 0, top: 0, bottom: 0 };
+    const w = id < this.items ? width[id]! : scope ? scope.extent.w : blockWidth[id - this.items]!, tag = scope ? 0 : this.tags.get(id) ?? 0;
+    return cellOf(id, w / 2, Math.max(w / 2, tag ? tag + 8 : 0), id < this.items ? NODE : scope ? scope.extent.h : CLOSED);
+  }
+
+  /** How far from an element's middle a source's edges cross its border: 0 unless it is an open block. */
+  private beside(id: number, source: number, side: "entries" | "exits"): number {
+    const inner = id < this.items ? undefined : this.scopes.get(id - this.items), found = inner?.[side].get(source);
+    return found ? found.x - inner!.extent.w / 2 : 0;
   }
 
   private lay(b: number): void {
-    const scope = this.scopes.get(b)!;
-    const members = scope.members.sort((p, q) => this.firstOf(p) - this.firstOf(q)).map((id) => this.cell(id));
-    for (const cell of members) this.cells.set(cell.id, cell);
-    const shift = (end: "entries" | "exits") => (id: number, source: number) => {
-      const inner = id < this.items ? undefined : this.scopes.get(id - this.items), port = inner?.[end].get(source);
-      return port ? port.x - inner!.w / 2 : 0;
-    };
-    const size = arrange({ members, entries: scope.entries, exits: scope.exits, pieces: [...scope.pieces.values()], top: b === 0 ? 0 : HEAD, side: b === 0 ? 0 : PAD,
-      least: b === 0 ? 0 : this.problem.blockWidth[b]!, leaving: shift("exits"), entering: shift("entries") });
-    scope.w = size.w; scope.h = size.h;
+    const scope = this.scopes.get(b)!, { entries, exits } = scope, pieces = [...scope.pieces.values()];
+    const members = scope.members.sort((p, q) => this.firstOf(p) - this.firstOf(q)).map((id) => (this.cells[id] = this.cell(id)));
+    for (const piece of pieces) {
+      piece.a = piece.from < 0 ? entries.get(piece.source)! : this.cells[piece.from]!;
+      piece.b = piece.to < 0 ? exits.get(piece.source)! : this.cells[piece.to]!;
+      piece.out = piece.from < 0 ? 0 : this.beside(piece.from, piece.source, "exits");
+      piece.in = piece.to < 0 ? 0 : this.beside(piece.to, piece.source, "entries");
+    }
+    scope.extent = arrange({ members, entries, exits, pieces, top: b === 0 ? 0 : HEAD, side: b === 0 ? 0 : PAD, least: b === 0 ? 0 : this.problem.blockWidth[b]! });
   }
 
   private collect(): Placed {
     const id: number[] = [];
     const walk = (b: number, dx: number, dy: number): void => {
-      for (const member of this.scopes.get(b)!.members) {
-        const cell = this.cells.get(member)!;
-        cell.x += dx; cell.y += dy;
+      const { members, extent } = this.scopes.get(b)!;
+      for (const cell of extent.cells) { cell.x += dx; cell.y += dy; cell.top += dy; cell.bottom += dy; }
+      extent.edge += dx;
+      for (const member of members) {
+        const cell = this.cells[member]!;
         id.push(member);
         if (member >= this.items && this.opened[member - this.items]) walk(member - this.items, cell.x - cell.l, cell.y);
       }
     };
     walk(0, 0, 0);
-    const take = (f: (cell: Cell) => number) => Float32Array.from(id, (i) => f(this.cells.get(i)!));
-    const root = this.scopes.get(0)!;
+    const take = (f: (cell: Cell) => number) => Float32Array.from(id, (i) => f(this.cells[i]!));
+    const { w, h } = this.scopes.get(0)!.extent;
     return { id: Int32Array.from(id), x: take((c) => c.x - c.l), y: take((c) => c.y), w: take((c) => 2 * c.l), h: take((c) => c.h),
-      open: Uint8Array.from(id, (i) => (i >= this.items ? this.opened[i - this.items]! : 0)), ...this.routes(id), width: root.w, height: root.h };
+      open: Uint8Array.from(id, (i) => (i >= this.items ? this.opened[i - this.items]! : 0)), ...this.routes(id), width: w, height: h };
   }
 
   private routes(id: number[]): Pick<Placed, "from" | "to" | "kind" | "first" | "starts" | "points"> {
     const from: number[] = [], to: number[] = [], kind: number[] = [], first: number[] = [], starts = [0], points: number[] = [];
-    const number = new Map<number, number>(id.map((of, i) => [of, i]));
+    const number = new Int32Array(this.span);
+    id.forEach((of, i) => { number[of] = i; });
     for (const edge of this.drawn.values()) {
-      const { a, b, left, entered } = this.way(edge.from, edge.to);
+      const { a, b, left, entered } = this.way(edge.from, edge.to), hub = this.hub(edge.from);
       if (a === b) continue;
-      const p = this.cells.get(edge.from)!, q = this.cells.get(edge.to)!, portal = this.hub(edge.from) && q.y - p.y - p.h > FAR;
+      const p = this.cells[edge.from]!, q = this.cells[edge.to]!;
       points.push(p.x, p.y + p.h);
-      if (!this.hub(edge.from)) {
+      if (!hub) {
         for (const scope of left) this.follow(points, scope, edge.from, -1);
         this.follow(points, this.around(a), edge.from, b);
         entered.forEach((scope, n) => this.follow(points, scope, edge.from, n + 1 < entered.length ? this.items + entered[n + 1]! : edge.to));
       }
       step(points, q.x, q.y);
-      from.push(number.get(edge.from)!); to.push(number.get(edge.to)!); kind.push(portal ? PORTAL : DRAWN); first.push(edge.first);
+      from.push(number[edge.from]!); to.push(number[edge.to]!); kind.push(hub && q.y - p.y - p.h > FAR ? PORTAL : DRAWN); first.push(edge.first);
       starts.push(points.length / 2);
     }
     return { from: Int32Array.from(from), to: Int32Array.from(to), kind: Uint8Array.from(kind), first: Int32Array.from(first), starts: Int32Array.from(starts), points: Float32Array.from(points) };
   }
 
-  /** Appends the points between the ends of one piece. */
   private follow(points: number[], scope: number, source: number, head: number): void {
-    const { way } = this.scopes.get(scope)!.pieces.get(source * this.span + head + 1)!;
-    const frame = scope === 0 ? undefined : this.cells.get(this.items + scope)!, dx = frame ? frame.x - frame.l : 0, dy = frame ? frame.y : 0;
-    for (let i = 0; i < way.length; i += 2) step(points, way[i]! + dx, way[i + 1]! + dy);
+    const { pieces, extent } = this.scopes.get(scope)!, top = scope === 0 ? 0 : this.cells[this.items + scope]!.y;
+    follow(pieces.get(source * this.span + head + 1)!, top, top + extent.h, extent.edge, points);
   }
-}
-
-function step(points: number[], x: number, y: number): void {
-  const n = points.length;
-  if (Math.abs(points[n - 2]! - x) + Math.abs(points[n - 1]! - y) > 0.01) points.push(x, y);
 }
