@@ -14,8 +14,9 @@ from PIL import Image
 
 import inspector
 from inspector.errors import UnknownName
+from inspector.execution import data_statistics
+from inspector.execution.engines import run_each, run_parts
 from inspector.methods import dissection
-from inspector.methods.dissection.engines import run_parts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -57,6 +58,43 @@ def test_dissections_are_the_same_bits(ray: Any, classifier: inspector.Model) ->
     np.testing.assert_array_equal(here.thresholds, there.thresholds)
     np.testing.assert_array_equal(here.iou, there.iou)
     assert here.iou.max() > 0
+
+
+def test_statistics_are_the_same_bits_and_go_on(
+    ray: Any, classifier: inspector.Model, folder: Path, tmp_path: Path
+) -> None:
+    here, there = (
+        data_statistics(classifier, folder, ["relu", "cat_4"], engine=engine)
+        for engine in ("embedded", "ray")
+    )
+    assert here.files == there.files == 7
+    assert here.skipped == there.skipped
+    assert here.recipe == there.recipe
+    assert list(here.units) == list(there.units)
+    for key, unit in here.units.items():
+        for name in ("count", "mean", "m2", "minimum", "maximum", "zeros", "histogram", "images"):
+            np.testing.assert_array_equal(
+                getattr(unit.counts, name), getattr(there.units[key].counts, name), err_msg=name
+            )
+    state = tmp_path / "state.npz"
+    data_statistics(classifier, folder, "relu", engine="ray", state=state)
+    again = data_statistics(classifier, folder, "relu", engine="ray", state=state)
+    assert "8 files were counted" in again.notes[0]
+
+
+def test_who_stops_early_stops_the_tasks(ray: Any, tmp_path: Path) -> None:
+    results = run_each("ray", touching(tmp_path), list(range(40)), "Touching")
+    assert [next(results), next(results)] == [0, 1]
+    results.close()  # pyright: ignore[reportAttributeAccessIssue]  # a generator
+    assert len(list(tmp_path.iterdir())) < 20
+
+
+def touching(folder: Path) -> Callable[[int], int]:
+    def work(number: int) -> int:
+        (folder / str(number)).touch()
+        return number
+
+    return work
 
 
 def dying(marker: Path) -> Callable[[int, int], int]:

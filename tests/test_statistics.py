@@ -102,14 +102,17 @@ def test_empty_folders_and_folders_without_good_files_are_refused(tmp_path: Path
 
 def test_merged_counts_equal_one_pass() -> None:
     rng = np.random.default_rng(1)
-    values = rng.normal(size=(2, 1000)) * 50
+    values = (rng.normal(size=(2, 1000)) * 50).astype(np.float32)
+    values[:, :300] *= np.float32(1e-12)  # small negative numbers stay left of the middle of the histogram
     whole, left, right = (ChannelCounts.empty(2) for _ in range(3))
     whole.add(values, 2)
-    left.add(values[:, :300] * 1, 1)
-    right.add(values[:, 300:], 1)
-    left.merge(right)
+    left.add(values[:, :300], 1)
+    left.fold(*right.add(values[:, 300:], 1))
+    left.join(right)
     assert np.allclose(left.mean, whole.mean)
     assert np.allclose(left.std, whole.std)
+    assert left.count == whole.count
+    assert left.images == whole.images
     assert np.array_equal(left.histogram, whole.histogram)
 
 

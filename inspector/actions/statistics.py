@@ -89,6 +89,7 @@ def statistics(
     values: Annotated[list[str] | None, Flag(("--values", "--layer"))] = None,
     preprocess: str | None = None,
     device: Literal["cpu", "cuda", "auto"] = "cpu",
+    engine: str = "embedded",
     resume: bool = True,
 ) -> ChannelStatistics:
     """Mean, spread, range, zeros and histogram of every channel over a folder; dead and saturated ones named.
@@ -100,13 +101,14 @@ def statistics(
         values: Names or patterns of values or layers; by default all. Repeatable.
         preprocess: How pictures are prepared.
         device: Where to run; auto takes CUDA where it works.
+        engine: embedded, or ray[:address] to share the work out (extra `ray`); both give the same.
         resume: Go on from the state of an unfinished run.
     """
     state = output.with_name(output.name + ".state.npz") if output is not None else None
     if state is not None and not resume:
         state.unlink(missing_ok=True)
     found = execution.data_statistics(
-        model, data, values or "all", preprocess=preprocess, state=state, device=device
+        model, data, values or "all", preprocess=preprocess, state=state, device=device, engine=engine
     )
     result = ChannelStatistics(model.name, found, output)
     if output is not None and state is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import numpy as np
 from inspector.errors import BadInput, InspectorError
 from inspector.execution.axes import axes_of_value, channel_axis
 from inspector.execution.capturing import Prepared, prepare
-from inspector.execution.channel_counts import ChannelCounts
+from inspector.execution.channel_counts import ChannelCounts, Spread
+from inspector.execution.engines import run_each
 from inspector.execution.inputs import read_inputs
 from inspector.execution.picture_files import PICTURE_SUFFIXES
 from inspector.execution.preprocess import Preprocess
@@ -42,7 +44,12 @@ MOSTLY = 0.95
 """Share of values at a limit from which a unit counts as saturated."""
 
 SAVE_EVERY = 50
-"""Files between two saves of the state."""
+"""Files between two saves of the state, and the most of one task on a cluster."""
+
+TASKS = 16
+"""Tasks into which a small folder is cut on a cluster."""
+
+COUNTING = "Counting activations"
 
 
 @dataclass(frozen=True)
@@ -117,11 +124,13 @@ def data_statistics(
     state: str | Path | None = None,
     device: str = "cpu",
     budget: int | None = None,
+    engine: str = "embedded",
 ) -> DataStatistics:
     """Run every file of a folder through the model and keep statistics by channel of the wanted values.
 
     `state` names a file that is saved every 50 files; a later call with the same model, recipe and values
-    goes on from it. Files that cannot be read are counted and listed, not fatal.
+    goes on from it. Files that cannot be read are counted and listed, not fatal. `engine` is "embedded" or
+    "ray[:address]"; both give the same bits.
 
     Raises:
         BadInput: the folder holds no file that can be fed, or none of them could be read.
@@ -129,17 +138,15 @@ def data_statistics(
     files = list(_files(Path(folder)))
     if not files:
         raise BadInput(f"{folder}: no picture, .npy, .npz or .wav is in it.")
-    job = _Job(model, values, preprocess, device, budget, {}, {}, set(), None, None)
+    job = _Job(model, values, preprocess, device, budget)
     mark = job.mark()
     if state is not None:
         job.load(Path(state), mark)
     done_before = len(job.done)
-    for index, path in enumerate(track(files, "Counting activations")):
-        name = path.relative_to(folder).as_posix()
-        if name not in job.done:
-            job.add(path, name)
-            if state is not None and index % SAVE_EVERY == SAVE_EVERY - 1:
-                job.save(Path(state), mark)
+    pending = [path for path in files if path.relative_to(folder).as_posix() not in job.done]
+    for count in job.passed(Path(folder), pending, engine):
+        if state is not None and count % SAVE_EVERY == 0:
+            job.save(Path(state), mark)
     if state is not None:
         job.save(Path(state), mark)
     if not job.counts:
@@ -147,9 +154,8 @@ def data_statistics(
         raise BadInput(f"{folder}: none of {len(files)} files could be fed; {first[0]}: {first[1]}")
     notes = [f"{done_before} files were counted by an earlier run."] if done_before else []
     units = {key: UnitStatistics(key, job.axes[key], counts) for key, counts in job.counts.items()}
-    used = job.prepared.runner.device if job.prepared is not None else device
     return DataStatistics(
-        units, len(job.done) - len(job.skipped), job.skipped, job.recipe, used, tuple(notes)
+        units, len(job.done) - len(job.skipped), job.skipped, job.recipe, job.used or device, tuple(notes)
     )
 
 
@@ -159,6 +165,18 @@ def _files(folder: Path) -> Iterator[Path]:
     yield from sorted(p for p in folder.rglob("*") if p.suffix.lower() in DATA_SUFFIXES and p.is_file())
 
 
+@dataclass(frozen=True)
+class _Share:
+    """What a task counted over some files: `spreads` has, by file and value, what depends on their order."""
+
+    counts: Mapping[str, ChannelCounts]
+    spreads: list[dict[str, Spread]]
+    axes: Mapping[str, int]
+    skipped: Mapping[str, str]
+    recipe: Preprocess | None
+    used: str
+
+
 @dataclass
 class _Job:
     model: Model
@@ -166,15 +184,45 @@ class _Job:
     preprocess: str | Preprocess | None
     device: str
     budget: int | None
-    counts: dict[str, ChannelCounts]
-    skipped: dict[str, str]
-    done: set[str]
-    prepared: Prepared | None
-    recipe: Preprocess | None
+    counts: dict[str, ChannelCounts] = field(default_factory=dict)
+    axes: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+    prepared: Prepared | None = None
+    recipe: Preprocess | None = None
     shapes: tuple[tuple[int, ...], ...] = ()
+    used: str = ""
 
-    def __post_init__(self) -> None:
-        self.axes: dict[str, int] = {}
+    def passed(self, folder: Path, files: list[Path], engine: str) -> Iterator[int]:
+        """Count the files, and give after some of them how many are done."""
+        if engine == "embedded":
+            for index, path in enumerate(track(files, COUNTING)):
+                self.add(path, path.relative_to(folder).as_posix())
+                yield index + 1
+            return
+        size = max(1, min(SAVE_EVERY, -(-len(files) // TASKS)))
+        shares = [files[start : start + size] for start in range(0, len(files), size)]
+        fresh = _Job(self.model, self.values, self.preprocess, self.device, self.budget)
+        work = functools.partial(_counted, fresh, folder)
+        for share, found in zip(
+            shares, run_each(engine, work, shares, COUNTING, gpu=self.device == "cuda"), strict=True
+        ):
+            self.merge(found)
+            self.done.update(path.relative_to(folder).as_posix() for path in share)
+            yield SAVE_EVERY
+
+    def merge(self, share: _Share) -> None:
+        """Add what a task counted, as if its files had been counted here."""
+        self.skipped |= share.skipped
+        self.axes = dict(share.axes) | self.axes
+        self.recipe, self.used = self.recipe or share.recipe, self.used or share.used
+        for key, theirs in share.counts.items():
+            counts = self.counts.setdefault(key, ChannelCounts.empty(len(theirs.mean)))
+            if len(counts.mean) == len(theirs.mean):
+                counts.join(theirs)
+                for spreads in share.spreads:
+                    if key in spreads:
+                        counts.fold(*spreads[key])
 
     def mark(self) -> str:
         """What a saved state must agree with."""
@@ -182,14 +230,15 @@ class _Job:
         text = json.dumps([self.model.digest, self.values, recipe])
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def add(self, path: Path, name: str) -> None:
+    def add(self, path: Path, name: str) -> dict[str, Spread]:
         """Count one file, or note why it cannot be."""
         self.done.add(name)
+        spreads: dict[str, Spread] = {}
         try:
             read = read_inputs(self.model, str(path), preprocess=self.preprocess)
         except InspectorError as cause:
             self.skipped[name] = str(cause)
-            return
+            return spreads
         self.recipe = self.recipe or read.preprocess
         shapes = tuple(array.shape for array in read.feeds.values())
         if self.prepared is None or shapes != self.shapes:
@@ -197,13 +246,17 @@ class _Job:
                 self.model, read.feeds, self.values, device=self.device, budget=self.budget, sweep=True
             )
             self.shapes = shapes
+            self.used = self.used or self.prepared.runner.device
         for found, _ in self.prepared.runner.stream(read.feeds):
             for key, value in found.items():
-                self._count(key, np.asarray(on_host(value)))
+                spread = self._count(key, np.asarray(on_host(value)))
+                if spread is not None:
+                    spreads[key] = spread
+        return spreads
 
-    def _count(self, key: str, value: Array) -> None:
+    def _count(self, key: str, value: Array) -> Spread | None:
         if value.dtype.kind in "OUSb" or value.ndim < 2 or not value.size:
-            return
+            return None
         if key not in self.axes:
             names = axes_of_value(self.model, key, value.shape)
             self.axes[key] = channel_axis(names, value.ndim)
@@ -211,9 +264,9 @@ class _Job:
         rows = np.moveaxis(value, axis, 0).reshape(value.shape[axis], -1)
         counts = self.counts.setdefault(key, ChannelCounts.empty(rows.shape[0]))
         if len(counts.mean) != rows.shape[0]:
-            return  # an axis whose size follows the input is no channel axis
+            return None  # an axis whose size follows the input is no channel axis
         producer = self.model.producers.get(key)
-        counts.add(rows, value.shape[0], BOUNDS.get(producer.op) if producer is not None else None)
+        return counts.add(rows, value.shape[0], BOUNDS.get(producer.op) if producer is not None else None)
 
     def save(self, path: Path, mark: str) -> None:
         """Write the state, whole or not at all."""
@@ -253,6 +306,12 @@ class _Job:
             self.counts[facts["key"]] = ChannelCounts(
                 count=facts["count"], exponent=facts["exponent"], images=facts["images"], **parts
             )
+
+
+def _counted(job: _Job, folder: Path, files: list[Path]) -> _Share:
+    """A task's share of the folder."""
+    spreads = [job.add(path, path.relative_to(folder).as_posix()) for path in files]
+    return _Share(job.counts, spreads, job.axes, job.skipped, job.recipe, job.used)
 
 
 _ARRAYS = ("mean", "m2", "minimum", "maximum", "zeros", "saturated", "not_finite", "histogram")

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
+from inspector.execution.engines import run_parts
 from inspector.methods.dissection.concepts import Example, Labelled, Mask
-from inspector.methods.dissection.engines import run_parts
 from inspector.methods.dissection.enlarging import active_pixels
 from inspector.methods.dissection.layer_maps import LayerMaps, open_layers
 from inspector.methods.dissection.tails import TailSketch

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
-from inspector.methods.dissection.engines import run_parts
+from inspector.execution.engines import run_parts
 from inspector.methods.dissection.layer_maps import LayerMaps, open_layers
 from inspector.methods.dissection.ranking import Ranking
 from inspector.methods.dissection.receptive import receptive_window
