@@ -29,6 +29,7 @@ from inspector.execution import (
 )
 from inspector.execution.binding import can_stay
 from inspector.execution.devices import Device, cuda_obstacle
+from inspector.execution.runner import WORKSPACE
 
 OBSTACLE = cuda_obstacle()
 
@@ -73,11 +74,11 @@ def test_a_given_budget_limits_the_memory_of_a_gpu(classifier: inspector.Model) 
     feeds = random_feeds(classifier)
     weights = sum(weight.nbytes for weight in classifier.weights.values())
     runner = prepare(classifier, feeds, budget=50_000_000).runner
-    assert runner.memory == weights + 50_000_000
+    assert runner.memory == weights + 50_000_000 + WORKSPACE
     assert runner.chosen.memory == runner.memory
     ((name, options), cpu) = Device("cuda", memory=runner.memory).providers
     assert (name, cpu) == ("CUDAExecutionProvider", "CPUExecutionProvider")
-    assert options["gpu_mem_limit"] == str(weights + 50_000_000)
+    assert options["gpu_mem_limit"] == str(runner.memory)
     assert prepare(classifier, feeds).runner.memory is None
     assert "gpu_mem_limit" not in Device("cuda").providers[0][1]
 

@@ -122,7 +122,7 @@ def features(
         labels: File with class names for the output's bars.
         device: Where to run; auto takes CUDA where it works.
         mode: exact keeps every operator of the file; fused lets the runtime optimise what is not looked at.
-        stats_only: Keep statistics only, no pictures and arrays.
+        stats_only: Keep statistics only, no pictures and arrays; on CUDA the device reduces them.
         strategy: How values are had; by default chosen from sizes and budget.
         budget: Megabytes of values to hold at once.
         explain: Print which strategy was chosen, and why.
@@ -134,6 +134,8 @@ def features(
     inputs = execution.read_inputs(model, input, preprocess=preprocess, seed=seed)
     wanted = [*_listed(values), *_listed(layer)] or "all"
     limit = None if budget is None else budget * 1_000_000
+    if stats_only and strategy is None and execution.choose_device(device).name == "cuda":
+        strategy = "statistics"  # numbers leave the device instead of values
     prepared = execution.prepare(
         model, inputs.feeds, wanted, device=device, mode=mode, budget=limit, strategy=strategy, sweep=True
     )
@@ -172,7 +174,7 @@ def _result(
     explain: bool,
     drawn: Mapping[str, Figure],
 ) -> Features:
-    notes = [*inputs.describe(), *([prepared.runner.note] if prepared.runner.note else [])]
+    notes = [*inputs.describe(), *prepared.runner.notes]
     untaken = len(prepared.plan.keys) - len(rows)
     if untaken > 0:
         notes.append(f"{untaken} values were not computed for this input (branches that did not run).")
@@ -187,8 +189,7 @@ def _values(prepared: Prepared, inputs: Inputs) -> Iterator[tuple[str, np.ndarra
     runner = prepared.runner
     if prepared.plan.strategy == "segments":
         for found, _ in runner.stream(inputs.feeds):
-            hosted = ((key, execution.on_host(value)) for key, value in found.items())
-            yield from ((key, value) for key, value in hosted if _is_array(value))
+            yield from ((key, value) for key, value in execution.drain(found) if _is_array(value))
         return
     captured = prepared.run(inputs.feeds)
     for key in captured:
@@ -202,16 +203,25 @@ def _is_array(value: object) -> bool:
 
 
 def _row(prepared: Prepared, key: str, array: np.ndarray[Any, np.dtype[Any]]) -> dict[str, Any]:
+    if array.dtype.kind in "OUS":
+        return _named(prepared, key) | {"dtype": array.dtype.name, "shape": list(array.shape)}
+    return _named(prepared, key) | execution.measure(array).to_dict()
+
+
+def _counted(prepared: Prepared, inputs: Inputs) -> list[dict[str, Any]]:
+    """Rows of statistics that the graph itself reduced, where it ran; what it cannot count is replayed."""
+    captured = prepared.run(inputs.feeds)
+    numeric = [key for key in captured if prepared.plan.values[key].dtype not in ("", "string")]
+    counted = track(numeric, "Counting values")
+    return [_named(prepared, key) | captured.statistics[key].to_dict() for key in counted]
+
+
+def _named(prepared: Prepared, key: str) -> dict[str, Any]:
+    """The value, and what made it."""
     node = prepared.model.producers.get(key)
-    numeric = array.dtype.kind not in "OUS"
-    facts = (
-        execution.measure(array).to_dict()
-        if numeric
-        else {"dtype": array.dtype.name, "shape": list(array.shape)}
-    )
     made = {"node": node.key, "operator": node.op, "scope": node.scope} if node is not None else {
         "node": "", "operator": "", "scope": ""}  # fmt: skip
-    return {"key": key, **made, **facts}
+    return {"key": key, **made}
 
 
 def _draw(
@@ -224,6 +234,8 @@ def _draw(
 
 
 def _write(prepared: Prepared, inputs: Inputs, folder: Path, look: _Look) -> list[dict[str, Any]]:
+    if not look.pictures and prepared.plan.strategy == "statistics":
+        return _counted(prepared, inputs)
     rows: list[dict[str, Any]] = []
     total = len(prepared.plan.keys)
     for number, (key, array) in enumerate(track(_values(prepared, inputs), "Drawing features", total)):
@@ -240,6 +252,8 @@ def _write(prepared: Prepared, inputs: Inputs, folder: Path, look: _Look) -> lis
 def _in_memory(
     prepared: Prepared, inputs: Inputs, look: _Look
 ) -> tuple[list[dict[str, Any]], dict[str, Figure]]:
+    if not look.pictures and prepared.plan.strategy == "statistics":
+        return _counted(prepared, inputs), {}
     rows: list[dict[str, Any]] = []
     drawn = dict(pictures.draw_inputs(inputs, look.media)) if look.pictures else {}
     for key, array in _values(prepared, inputs):

@@ -5,6 +5,7 @@ from .capturing import Prepared as Prepared
 from .capturing import capture as capture
 from .capturing import prepare as prepare
 from .device_tensors import measure_tensor as measure_tensor
+from .device_tensors import sees_cuda as sees_cuda
 from .device_tensors import tensor_of as tensor_of
 from .devices import choose_device as choose_device
 from .feeds import complete_feeds as complete_feeds
@@ -34,4 +35,5 @@ from .session import run as run
 from .statistics import DataStatistics as DataStatistics
 from .statistics import UnitStatistics as UnitStatistics
 from .statistics import data_statistics as data_statistics
+from .streaming import drain as drain
 from .streaming import stream as stream

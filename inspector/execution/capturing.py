@@ -56,6 +56,9 @@ class Capture(Mapping[str, Array]):
         Raises:
             UnknownName: no such value, or it has none for this input; the reason is given.
         """
+        return on_host(self._find(key))
+
+    def _find(self, key: str) -> Any:
         found = self.kept.get(key, self.recent.get(key))
         if found is None and key in self.feeds:
             return self.feeds[key]
@@ -67,7 +70,7 @@ class Capture(Mapping[str, Array]):
             found = self._replay(key)
         if found is None:
             raise self._missing(key)
-        return on_host(found)
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return (key for key in self.plan.keys if key not in self.absent)
@@ -85,18 +88,22 @@ class Capture(Mapping[str, Array]):
         """Range, mean, spread and zeros of every captured value, computed when looked up."""
         return _Statistics(self)
 
+    @property
+    def left_to_cpu(self) -> tuple[str, ...]:
+        """Nodes, "operator name", that a run on CUDA gave to the CPU because CUDA has no kernel for them."""
+        return tuple(sorted(self.runner.left))
+
     def on_device(self, key: str) -> Any:
         """The value where the device left it: an `OrtValue` with DLPack on CUDA, an array on the CPU."""
-        host = self[key]  # replays it, or finds it among inputs and constants
-        return self.kept.get(key, self.recent.get(key, host))
+        return self._find(key)
 
     def torch(self, key: str) -> Any:
         """The value as a torch tensor over the same memory, on the device that ran; treat it as read-only."""
         return execution.tensor_of(self.on_device(key))
 
     def _replay(self, key: str) -> Any:
-        found, absent = self.runner.replay(key, self.feeds, self.kept)
         self.recent.clear()
+        found, absent = self.runner.replay(key, self.feeds, self.kept)
         self.recent.update(found)
         if key in absent:
             raise NotCaptured(f"value {key!r} has none for this input: {absent[key]}.")
@@ -116,10 +123,11 @@ class _Statistics(Mapping[str, Moments]):
 
     def __getitem__(self, key: str) -> Moments:
         counted = self.of.runner.counted(key, self.of.kept)
-        if counted is not None:
+        if counted is not None and counted.is_finite:
             return counted
-        if self.of.device == "cuda" and hasattr(self.of.on_device(key), "__dlpack__"):
-            return execution.measure_tensor(execution.tensor_of(self.of.on_device(key)))
+        value = self.of.on_device(key)
+        if self.of.device == "cuda" and not isinstance(value, np.ndarray) and execution.sees_cuda():
+            return execution.measure_tensor(execution.tensor_of(value))
         return measure(np.asarray(self.of[key]))
 
     def __iter__(self) -> Iterator[str]:
@@ -142,7 +150,7 @@ class Prepared:
         arrays, notes = complete_feeds(self.model, feeds)
         kept, absent = self.runner.run(arrays)
         ran = self.runner.device
-        notes = (*notes, *([self.runner.note] if self.runner.note else []))
+        notes = (*notes, *self.runner.notes)
         return Capture(
             self.model, arrays, self.plan, self.plan.mode, ran, notes, absent | dict(self.plan.refused),
             self.runner, kept,

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
+from inspector import dtypes
 from inspector.execution.moments import Moments
 
-__all__ = ["measure_tensor", "tensor_of"]
+__all__ = ["measure_tensor", "sees_cuda", "tensor_of"]
 
 
 def tensor_of(value: Any) -> torch.Tensor:
-    """An OrtValue or array as a tensor over the same memory (DLPack); treat it as read-only."""
+    """An OrtValue or array as a tensor over the same memory (DLPack); treat it as read-only.
+
+    bfloat16 and float8 become torch's types of these names, int4 and its like, which torch lacks, int8.
+    """
+    if isinstance(value, np.ndarray) and dtypes.is_foreign(value.dtype):
+        kind = getattr(torch, value.dtype.name, None)
+        if kind is None or "int" in value.dtype.name:
+            return torch.from_numpy(value.astype(np.int8))
+        return torch.from_numpy(value.view(f"uint{8 * value.itemsize}")).view(kind)
     tensor = torch.from_dlpack(value)
-    is_bool = hasattr(value, "data_type") and value.data_type() == "tensor(bool)"
+    is_bool = not isinstance(value, np.ndarray) and value.data_type() == "tensor(bool)"
     return tensor.view(torch.bool) if is_bool else tensor  # DLPack hands bool over as bytes
+
+
+def sees_cuda() -> bool:
+    """Whether this torch can read what lies on a CUDA device."""
+    return torch.cuda.is_available()
 
 
 def measure_tensor(tensor: torch.Tensor) -> Moments:

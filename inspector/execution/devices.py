@@ -41,10 +41,16 @@ class Device:
         """Execution providers in the order ONNX Runtime should try them.
 
         TF32 is off, so that float32 means float32; memory grows by what is asked for, not by doubling.
+        Algorithms of convolutions are chosen by rule, not by timing: equal runs then give equal bytes, and
+        a session that runs once does not try them all. Bounded memory bounds their workspace too.
         """
-        options = {"use_tf32": "0", "arena_extend_strategy": "kSameAsRequested"}
+        options = {
+            "use_tf32": "0",
+            "arena_extend_strategy": "kSameAsRequested",
+            "cudnn_conv_algo_search": "HEURISTIC",
+        }
         if self.memory is not None:
-            options["gpu_mem_limit"] = str(self.memory)
+            options |= {"gpu_mem_limit": str(self.memory), "cudnn_conv_use_max_workspace": "0"}
         cuda = [("CUDAExecutionProvider", options)] if self.name == "cuda" else []
         return [*cuda, "CPUExecutionProvider"]
 

@@ -32,6 +32,12 @@ class Moments:
     nan: int | None
     inf: int | None
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether range, mean and spread are numbers: sums over NaN and infinity are not."""
+        known = (self.minimum, self.maximum, self.mean, self.std)
+        return all(number is not None and math.isfinite(number) for number in known)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self) | {"shape": list(self.shape)}

@@ -9,7 +9,7 @@ statistics  minimum, maximum, mean and spread are computed inside the graph; val
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -111,6 +111,11 @@ def plan_capture(
     streamed = min(MOST_PARTS, max(STREAM_PARTS, 2 * nbytes // max(1, limit)))
     parts = {"checkpoint": CHECKPOINT_PARTS, "segments": streamed, "statistics": CHECKPOINT_PARTS}
     segments = cut(graph, known, parts[chosen]) if chosen in parts else ()
+    if chosen == "segments":
+        while (most := _held(graph, known, segments)) > limit and streamed < MOST_PARTS:
+            streamed = min(MOST_PARTS, 2 * streamed)
+            segments = cut(graph, known, streamed)
+        reasons.append(f"{_size(most)} are held at once, by the part with the most and what crosses it")
     reasons.append(_graph_reason(chosen, mode))
     return Plan(
         chosen,
@@ -171,6 +176,19 @@ def _choose(
     return "checkpoint", [
         f"{_size(nbytes)} exceed {whose}: one run keeps checkpoints, values are replayed when asked for"
     ]
+
+
+def _held(graph: onnx.ModelProto, values: Mapping[str, Value], segments: Sequence[Segment]) -> int:
+    """The most bytes that are alive while a part runs: all it makes, and what later parts still wait for."""
+    last_use = {name: index for index, part in enumerate(segments) for name in part.inputs}
+    crossing: set[str] = set()
+    most = 0
+    for index, part in enumerate(segments):
+        nodes = graph.graph.node[part.start : part.stop]
+        made = {name for node in nodes if node.op_type != "Constant" for name in node.output if name}
+        most = max(most, sum(values[name].nbytes or 0 for name in crossing | made if name in values))
+        crossing = {name for name in crossing.union(part.outputs) if last_use.get(name, -1) > index}
+    return most
 
 
 def _graph_reason(strategy: Strategy, mode: Mode) -> str:

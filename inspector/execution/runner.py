@@ -28,8 +28,15 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Found = dict[str, Any]
 Absent = dict[str, str]
 
+WORKSPACE = 64 << 20
+"""Bytes of a GPU that kernels may need besides values, where memory is bounded."""
+
 NOT_TAKEN = "the If branch that computes it did not run"
 EMPTY_OPTIONAL = "it is an empty optional"
+
+
+_LISTED = 8
+"""Nodes that a note names."""
 
 
 @dataclass(eq=False)
@@ -50,6 +57,10 @@ class Runner:
     threads: int = 0
     budget: int | None = None
     parts: dict[int, Part] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
+    """Nodes, "operator name", that sessions on a GPU left to the CPU."""
+    ran: set[str] = field(default_factory=set)
+    """Devices of the sessions so far, as they themselves report it."""
 
     @cached_property
     def chosen(self) -> Device:
@@ -58,25 +69,33 @@ class Runner:
 
     @property
     def memory(self) -> int | None:
-        """Bytes for the weights, and for a given budget of values or the two largest that a node needs."""
+        """Bytes for the weights, a given budget of values (or the largest that a node needs), and work."""
         if self.budget is None:
             return None
         sizes = [value.nbytes or 0 for value in self.plan.values.values()]
         weights = sum(weight.nbytes for weight in self.model.weights.values())
-        return weights + max(self.budget, 2 * max(sizes, default=0))
+        return weights + max(self.budget, 3 * max(sizes, default=0)) + WORKSPACE
+
+    @property
+    def sparing(self) -> bool:
+        """Whether a GPU's memory is bounded: it then holds one part's session and values at a time."""
+        return self.budget is not None and self.chosen.name == "cuda"
 
     @property
     def device(self) -> str:
         """What the sessions run on, as they themselves report it."""
-        ran = [part.session for part in self.parts.values()]
         if self.plan.strategy != "segments":
-            ran = [self._whole.session, *ran]
-        return ran[0].device if ran else self.chosen.name
+            return self._whole.session.device
+        return next(iter(self.ran), self.chosen.name)
 
     @property
-    def note(self) -> str:
-        """Why the device is not the one that was asked for, or ""."""
-        return self.chosen.note
+    def notes(self) -> tuple[str, ...]:
+        """Why the device is not the one that was asked for, and which nodes a GPU session left to the CPU."""
+        left = sorted(self.left)
+        if not left:
+            return (self.chosen.note,) if self.chosen.note else ()
+        listed = ", ".join(left[:_LISTED]) + ", …" * (len(left) > _LISTED)
+        return (f"{len(left)} nodes ran on the CPU, to which the CUDA provider left them: {listed}.",)
 
     @cached_property
     def _whole(self) -> Part:
@@ -92,7 +111,7 @@ class Runner:
                 absent.update(missing)
             return found, absent
         try:
-            return _fetch(self._whole, feeds)
+            return _fetch(self._whole, feeds, shrink=self.sparing)
         except BadInput as cause:
             if not _varies(cause):
                 raise
@@ -102,7 +121,8 @@ class Runner:
     def stream(self, feeds: Mapping[str, Array]) -> Iterator[tuple[Found, Absent]]:
         """One part after the other: its wanted values, which the caller may drop, and those without one.
 
-        A plan of another strategy has one part: the whole.
+        A plan of another strategy has one part: the whole. Nothing of a part is held here when the next one
+        runs but what crosses; where a GPU's memory is bounded, that waits in the host's.
         """
         if self.plan.strategy != "segments":
             yield self.run(feeds)
@@ -112,12 +132,21 @@ class Runner:
         last_use = {name: i for i, part in enumerate(segments) for name in part.inputs}
         for index, segment in enumerate(segments):
             last = index == len(segments) - 1
-            found, absent = self._run_part(index, segment, crossing, self._wanted(segment), shrink=last)
-            crossing.update((name, found[name]) for name in segment.outputs if name in found)
+            found, absent = self._run_part(
+                index, segment, crossing, self._wanted(segment), shrink=last or self.sparing
+            )
+            for name in segment.outputs:
+                if name in found:
+                    crossing[name] = on_host(found[name]) if self.sparing else found[name]
             for name in [n for n in crossing if last_use.get(n, -1) <= index and n not in feeds]:
                 del crossing[name]
             wanted = set(self._wanted(segment))
-            yield {key: value for key, value in found.items() if key in wanted}, absent
+            for name in [name for name in found if name not in wanted]:
+                del found[name]
+            yield found, absent
+            del found
+            if self.sparing:
+                del self.parts[index]
 
     def replay(self, key: str, feeds: Mapping[str, Array], kept: Mapping[str, Any]) -> tuple[Found, Absent]:
         """The value, with the others of its part, computed from the nearest kept values before it."""
@@ -128,8 +157,10 @@ class Runner:
         crossing = {name: kept[name] for name in segment.inputs if name in kept}
         if any(name not in crossing for name in segment.inputs):
             return self._replay_whole(key, feeds)
-        wanted = [*self._wanted(segment), key]
-        return self._run_part(index, segment, {**feeds, **crossing}, list(dict.fromkeys(wanted)))
+        wanted = [name for name in self._wanted(segment) if not self._is_counted(name)]
+        if self.sparing and index not in self.parts:
+            self.parts.clear()
+        return self._run_part(index, segment, {**feeds, **crossing}, list(dict.fromkeys([*wanted, key])))
 
     def counted(self, key: str, kept: Mapping[str, Any]) -> Moments | None:
         """Statistics that the graph itself computed, where the plan asked for them."""
@@ -137,13 +168,16 @@ class Runner:
             return None
         return self.counters.moments(key, kept)
 
+    def _is_counted(self, key: str) -> bool:
+        return self.plan.strategy == "statistics" and key in self.counters.counted
+
     def _replay_whole(self, key: str, feeds: Mapping[str, Array]) -> tuple[Found, Absent]:
         """Without checkpoints: one run for this value alone."""
         for last in (False, True):
             exposed = expose(self.plan.graph, [key], self.plan.values, last=last)
             if key in exposed.refused:
                 return {}, {key: exposed.refused[key]}
-            part = Part(self._open(exposed.proto, "none"), exposed)
+            part = Part(self._open(exposed.proto, self._settings("none")), exposed)
             try:
                 return _fetch(part, feeds)
             except BadInput as cause:
@@ -158,7 +192,7 @@ class Runner:
         keys = plan.keys if plan.strategy == "all" else plan.checkpoints
         later = self._in_bodies if plan.strategy == "checkpoint" else ()
         exposed = expose(plan.graph, keys, plan.values, last=last, flagged=later)
-        return Part(self._open(exposed.proto, self._fusion(keys)), exposed)
+        return Part(self._open(exposed.proto, self._settings(self._fusion(keys))), exposed)
 
     @property
     def _in_bodies(self) -> list[str]:
@@ -174,8 +208,7 @@ class Runner:
         exposed = expose(self.counters.proto, [], self.plan.values, flagged=self._in_bodies)
         outlets = {name: Outlet(name, name) for name in self.counters.outputs}
         settings = Settings("extended", frugal=True, threads=self.threads)
-        session = open_session(self.model, exposed.proto, device=self.chosen, settings=settings)
-        return Part(session, Exposed(exposed.proto, outlets, {}, exposed.flags))
+        return Part(self._open(exposed.proto, settings), Exposed(exposed.proto, outlets, {}, exposed.flags))
 
     def _fusion(self, keys: Sequence[str]) -> Fusion:
         if self.plan.mode == "exact":
@@ -210,11 +243,16 @@ class Runner:
         exposed = expose(proto, keys, self.plan.values, last=last)
         fusion: Fusion = "none" if self.plan.mode == "exact" else "extended"
         shared = self.plan.strategy == "segments"
-        return Part(self._open(exposed.proto, fusion, shared=shared), exposed)
+        return Part(self._open(exposed.proto, self._settings(fusion, shared=shared)), exposed)
 
-    def _open(self, proto: onnx.ModelProto, fusion: Fusion, *, shared: bool = False) -> Session:
-        settings = Settings(fusion, shared=shared, threads=self.threads)
-        return open_session(self.model, proto, device=self.chosen, settings=settings)
+    def _settings(self, fusion: Fusion, *, shared: bool = False) -> Settings:
+        return Settings(fusion, shared=shared, threads=self.threads)
+
+    def _open(self, proto: onnx.ModelProto, settings: Settings) -> Session:
+        session = open_session(self.model, proto, device=self.chosen, settings=settings)
+        self.ran.add(session.device)
+        self.left.update(session.left)
+        return session
 
     def _wanted(self, segment: Segment) -> list[str]:
         return self._homes.get(segment.start, [])

@@ -78,6 +78,8 @@ class Session:
     output_names: tuple[str, ...]
     narrow: frozenset[str] = frozenset()
     """Outputs of a type that NumPy lacks."""
+    left: tuple[str, ...] = ()
+    """Nodes, "operator name", that a session on a GPU left to the CPU."""
 
 
 def open_session(
@@ -98,6 +100,9 @@ def open_session(
     chosen = choose_device(device) if isinstance(device, str) else device
     proto = model.proto if proto is None else proto
     options = _options(model, proto, settings)
+    if chosen.name == "cuda":
+        options.use_deterministic_compute = True
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
         session = _create(proto, options, chosen)
     except ORT_ERRORS as cause:
@@ -115,6 +120,7 @@ def open_session(
         tuple(i.name for i in session.get_inputs()),
         tuple(o.name for o in session.get_outputs()),
         frozenset(o.name for o in session.get_outputs() if is_narrow(o.type)),
+        _left(session) if ran == "cuda" else (),
     )
 
 
@@ -185,6 +191,13 @@ def _options(model: Model, proto: onnx.ModelProto, settings: Settings) -> Any:
         options.enable_profiling = True
         options.profile_file_prefix = str(settings.profile)
     return options
+
+
+def _left(session: ort.InferenceSession) -> tuple[str, ...]:
+    """What the runtime gave to its CPU provider, as it recorded it itself."""
+    groups = session.get_provider_graph_assignment_info()
+    cpu = (group for group in groups if group.ep_name == "CPUExecutionProvider")
+    return tuple(f"{node.op_type} {node.name}".strip() for group in cpu for node in group.get_nodes())
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from inspector.execution.planner import Mode
 from inspector.execution.runner import on_host
 from inspector.model import Model
 
-__all__ = ["stream"]
+__all__ = ["drain", "stream"]
 
 
 def stream(
@@ -34,6 +34,11 @@ def stream(
         model, feeds, values, device=device, mode=mode, budget=budget, strategy=strategy, sweep=True
     )
     for found, _ in prepared.runner.stream(feeds):
-        while found:
-            key = next(iter(found))
-            yield key, on_host(found.pop(key))
+        yield from drain(found)
+
+
+def drain(found: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Key and value, on the host, of a part's values, each dropped here once it is given."""
+    while found:
+        key = next(iter(found))
+        yield key, on_host(found.pop(key))
