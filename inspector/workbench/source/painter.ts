@@ -18,7 +18,8 @@ export class Painter {
   private readonly long: number[] = [];
   private readonly bounds: Float32Array;
   private readonly open: number[] = [];
-  private readonly labels: (Label | null)[];
+  /** The shape beside each edge. */
+  readonly labels: readonly (Label | null)[];
   /** Where the last painted headers lie. */
   private readonly bands: { i: number; y: number }[] = [];
   private readonly widths = new Map<string, number>();

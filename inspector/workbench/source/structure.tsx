@@ -117,7 +117,7 @@ function Drawing({ bench }: Props) {
         const box = canvas.current!.getBoundingClientRect(), p = painter.placed, e = eye.current;
         return { x: box.x + (p.x[i]! + p.w[i]! / 2 - e.x) * e.k, y: box.y + (p.y[i]! + Math.min(12, p.h[i]! / 2) - e.y) * e.k };
       },
-      look: (next: Partial<Eye>) => { Object.assign(eye.current, next); ask(); }, eye: () => eye.current, placed: () => painter?.placed,
+      look: (next: Partial<Eye>) => { Object.assign(eye.current, next); ask(); }, eye: () => eye.current, placed: () => painter?.placed, labels: () => painter?.labels,
       fit: () => { const { w, h } = size(), p = painter!.placed; eye.current.k = Math.min(w / (p.width + 40), h / (p.height + 40)); eye.current.x = p.width / 2 - w / eye.current.k / 2; eye.current.y = p.height / 2 - h / eye.current.k / 2; ask(); },
     };
   }, [painter, graph]);
