@@ -16,7 +16,7 @@ import inspector
 from inspector.errors import UnknownName
 from inspector.execution import data_statistics
 from inspector.execution.engines import run_each, run_parts
-from inspector.methods import dissection
+from inspector.methods import attribute_folder, dissection
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -80,6 +80,28 @@ def test_statistics_are_the_same_bits_and_go_on(
     data_statistics(classifier, folder, "relu", engine="ray", state=state)
     again = data_statistics(classifier, folder, "relu", engine="ray", state=state)
     assert "8 files were counted" in again.notes[0]
+
+
+@pytest.mark.parametrize("method", ["grad-cam", "gradient"])
+def test_maps_of_a_folder_are_the_same_bits(
+    ray: Any, classifier: inspector.Model, folder: Path, tmp_path: Path, method: str
+) -> None:
+    here, there = (
+        attribute_folder(classifier, folder, tmp_path / engine, method, engine=engine)
+        for engine in ("embedded", "ray")
+    )
+    assert here == there
+    assert len(here.records) == 7
+    for record in here.records:
+        for name in (record["map"], record["picture"]):
+            assert (tmp_path / "embedded" / name).read_bytes() == (tmp_path / "ray" / name).read_bytes()
+
+
+def test_mistakes_come_back_from_a_task_as_themselves(
+    ray: Any, classifier: inspector.Model, folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownName, match="relus"):
+        attribute_folder(classifier, folder, tmp_path, layer="relus", engine="ray")
 
 
 def test_who_stops_early_stops_the_tasks(ray: Any, tmp_path: Path) -> None:

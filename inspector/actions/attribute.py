@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from inspector import methods, views
-from inspector.actions.parameters import Flag, OutputFile
+from inspector.actions.parameters import Flag, OutputFile, parse_options
 from inspector.actions.registry import action
 from inspector.actions.result import Result
 from inspector.errors import BadInput, InspectorError, MissingOption
@@ -134,7 +133,7 @@ def attribute(
     if input is None:
         raise MissingOption(f"{model.name} needs an input: --input cat.png, name=path, or random.")
     names, targets = _listed(method) or ["grad-cam"], _listed(target) or ["top"]
-    given = _options(_listed(option))
+    given = parse_options(_listed(option))
     refused: dict[str, str] = {}
     rows: list[tuple[Attribution | None, ...]] = []
     alone = len(names) * len(targets) == 1
@@ -184,23 +183,6 @@ def _write(result: Attributions, path: Path | None, raw: Path | None) -> tuple[P
 
 def _listed(given: Any) -> list[str]:
     return [str(given)] if isinstance(given, (str, int)) else [str(one) for one in given or ()]
-
-
-def _options(given: list[str]) -> dict[str, Any]:
-    """`samples=50` as a name and a value; numbers, true, false and none are read as such."""
-    words = {"true": True, "false": False, "none": None}
-    found: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise MissingOption(f"--option {text!r}: expected name=value, as in samples=50.")
-        try:
-            found[name.replace("-", "_")] = (
-                words[value.lower()] if value.lower() in words else ast.literal_eval(value)
-            )
-        except (ValueError, SyntaxError):
-            found[name.replace("-", "_")] = value
-    return found
 
 
 def _fitting(name: str, given: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:

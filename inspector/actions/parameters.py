@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from inspector.errors import MissingOption
 
-__all__ = ["Flag", "OutputFile", "OutputFolder", "Source", "parse_shapes"]
+__all__ = ["Flag", "OutputFile", "OutputFolder", "Source", "parse_options", "parse_shapes"]
 
 
 @dataclass(frozen=True)
@@ -51,4 +52,25 @@ def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int | str, ...]]:
                 "or image=batch,3,224,224."
             )
         found[name if equals else ""] = tuple(int(p) if p.lstrip("-").isdigit() else p for p in parts)
+    return found
+
+
+def parse_options(given: Sequence[str]) -> dict[str, Any]:
+    """`samples=50` as a name and a value; numbers, true, false and none are read as such.
+
+    Raises:
+        MissingOption: a text without `=`.
+    """
+    words = {"true": True, "false": False, "none": None}
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise MissingOption(f"--option {text!r}: expected name=value, as in samples=50.")
+        try:
+            found[name.replace("-", "_")] = (
+                words[value.lower()] if value.lower() in words else ast.literal_eval(value)
+            )
+        except (ValueError, SyntaxError):
+            found[name.replace("-", "_")] = value
     return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from converters.frameworks import need
-from inspector.errors import BadInput, DeviceUnavailable, UnknownName
+from inspector.errors import DeviceUnavailable, InspectorError, UnknownName
 from inspector.progress import report
 
 __all__ = ["run_each", "run_parts"]
@@ -96,7 +96,7 @@ class _Cluster:
         try:
             return self.ray.get(waiting)
         except self.ray.exceptions.RayTaskError as fault:
-            if isinstance(fault.cause, BadInput):
+            if isinstance(fault.cause, InspectorError):
                 raise fault.cause from None
             raise
 

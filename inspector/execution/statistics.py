@@ -18,9 +18,9 @@ from inspector.errors import BadInput, InspectorError
 from inspector.execution.axes import axes_of_value, channel_axis
 from inspector.execution.capturing import Prepared, prepare
 from inspector.execution.channel_counts import ChannelCounts, Spread
+from inspector.execution.data_folder import data_files
 from inspector.execution.engines import run_each
 from inspector.execution.inputs import read_inputs
-from inspector.execution.picture_files import PICTURE_SUFFIXES
 from inspector.execution.preprocess import Preprocess
 from inspector.execution.runner import on_host
 from inspector.model import Model
@@ -29,8 +29,6 @@ from inspector.progress import track
 __all__ = ["DataStatistics", "UnitStatistics", "data_statistics"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-DATA_SUFFIXES = PICTURE_SUFFIXES | {".npy", ".npz", ".wav"}
 
 BOUNDS: Mapping[str, tuple[float, float]] = {
     "Sigmoid": (0.0, 1.0),
@@ -135,9 +133,7 @@ def data_statistics(
     Raises:
         BadInput: the folder holds no file that can be fed, or none of them could be read.
     """
-    files = list(_files(Path(folder)))
-    if not files:
-        raise BadInput(f"{folder}: no picture, .npy, .npz or .wav is in it.")
+    files = data_files(Path(folder))
     job = _Job(model, values, preprocess, device, budget)
     mark = job.mark()
     if state is not None:
@@ -157,12 +153,6 @@ def data_statistics(
     return DataStatistics(
         units, len(job.done) - len(job.skipped), job.skipped, job.recipe, job.used or device, tuple(notes)
     )
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        raise BadInput(f"{folder} is not a folder.")
-    yield from sorted(p for p in folder.rglob("*") if p.suffix.lower() in DATA_SUFFIXES and p.is_file())
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 from .attribution import Attribution as Attribution
 from .attribution import attribute as attribute
 from .attribution import explain as explain
+from .explaining_folders import FolderMaps as FolderMaps
+from .explaining_folders import attribute_folder as attribute_folder
 from .judging.evaluating import Evaluation as Evaluation
 from .judging.evaluating import evaluate as evaluate
 from .judging.masks import read_mask as read_mask

@@ -1,0 +1,86 @@
+"""Does explaining a folder give the maps of each file, go on where it stopped, and list what is broken?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import inspector
+from inspector import methods
+from inspector.errors import BadInput, OutputExists, UnknownName
+from inspector.methods import dissection
+from inspector.progress import Step, listening
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("photos")
+    (path / "inner").mkdir()
+    for number, example in enumerate(dissection.synthetic_concepts(4, 96).stream()):
+        assert example.picture is not None
+        Image.fromarray(example.picture).save(path / ("inner" if number % 2 else "") / f"{number}.png")
+    (path / "torn.png").write_bytes(b"x")
+    return path
+
+
+class Stop(Exception):
+    pass
+
+
+def test_maps_are_those_of_each_file_also_after_an_interruption(
+    classifier: inspector.Model, folder: Path, tmp_path: Path
+) -> None:
+    def stop(step: Step) -> None:
+        if step.what.startswith("Explaining") and step.done == 2:
+            raise Stop
+
+    with pytest.raises(Stop), listening(stop):
+        inspector.attribute_folder(classifier, tmp_path / "maps", data=folder)
+    index = tmp_path / "maps" / "maps.jsonl"
+    index.write_bytes(index.read_bytes() + b'{"name": "cut o')
+    result = inspector.attribute_folder(classifier, tmp_path / "maps", data=folder)
+    assert result.found.earlier == 2
+    names = [record["name"] for record in result.found.records]
+    assert names == ["0.png", "2.png", "inner/1.png", "inner/3.png"]
+    assert list(result.found.skipped) == ["torn.png"]
+    for record in result.found.records:
+        alone = methods.attribute(classifier, str(folder / record["name"]))
+        np.testing.assert_array_equal(np.load(tmp_path / "maps" / record["map"]), alone.values)
+        assert record["target"] == str(alone.target)
+        with Image.open(tmp_path / "maps" / record["picture"]) as drawn:
+            assert min(drawn.size) > 100
+    assert len(index.read_text().splitlines()) == 6
+    assert json.loads(json.dumps(result.to_dict()))["earlier"] == 2
+    with pytest.raises(OutputExists, match="another model, method or target"):
+        inspector.attribute_folder(classifier, tmp_path / "maps", data=folder, method="gradient")
+
+
+def test_options_reach_the_method_and_pictures_may_be_left_out(
+    classifier: inspector.Model, folder: Path, tmp_path: Path
+) -> None:
+    result = inspector.attribute_folder(
+        classifier, tmp_path, data=folder / "inner", method="smoothgrad", option=["samples=2"], target="967",
+        pictures=False,
+    )  # fmt: skip
+    assert {record["class"] for record in result.found.records} == {967}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1.png.npy", "3.png.npy", "maps.jsonl"]
+    alone = methods.attribute(classifier, str(folder / "inner" / "1.png"), "smoothgrad", 967, samples=2)
+    np.testing.assert_array_equal(np.load(tmp_path / "1.png.npy"), alone.values)
+
+
+def test_what_cannot_be_explained_is_said(classifier: inspector.Model, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInput, match="is in it"):
+        inspector.attribute_folder(classifier, tmp_path / "out", data=tmp_path / "empty")
+    with pytest.raises(UnknownName, match="grad-cam"):
+        inspector.attribute_folder(classifier, tmp_path / "out", data=folder, method="grad-cam-")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UnknownName):
+        inspector.attribute_folder(classifier, tmp_path / "out", data=folder, layer="relus")
+    (tmp_path / "empty" / "torn.png").write_bytes(b"x")
+    with pytest.raises(BadInput, match="none of 1 files"):
+        inspector.attribute_folder(classifier, tmp_path / "none", data=tmp_path / "empty")
