@@ -185,7 +185,8 @@ class _Site:
         given = await _body(request)
         stored = self._workplace.file(str(given.get("file")))
         return self._started(
-            f"open {stored.name}", lambda: (_Opened(self._workplace.add(stored.path), stored.name), [])
+            f"open {stored.name}",
+            lambda: (_Opened(self._workplace.add(stored.path, stored.name), stored.name), []),
         )
 
     async def structure(self, request: Request) -> Response:

@@ -6,7 +6,7 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -74,9 +74,11 @@ class Workplace:
         """Opened models by digest, in the order of opening."""
         return dict(self._models)
 
-    def add(self, source: Any, **options: Any) -> str:
-        """Open a model and give its digest."""
+    def add(self, source: Any, name: str = "", **options: Any) -> str:
+        """Open a model, under a name of its own where one is given, and give its digest."""
         model = models.open_model(source, **options)
+        if name:
+            model = replace(model, origin=replace(model.origin, file=name))
         with self._lock:
             return self._keep_model(model)
 

@@ -1,6 +1,7 @@
 // What is selected, open and shown of one model? One state that every view reads and changes.
 import { useEffect, useState } from "preact/hooks";
 import { readAddress, writeAddress } from "./address";
+import type { ComparisonRecord } from "./compare_match";
 import { firstOpen, type Graph } from "./graph";
 import type { Models } from "./models";
 import type { Fixed, Live, Source } from "./source";
@@ -19,6 +20,9 @@ export interface Bench {
   open: Set<number>; toggle(block: number): void; openTo(depth: number): void;
   query: string; setQuery(query: string): void; found: Set<number>; setFound(found: Set<number>): void;
   overlay: string; setOverlay(name: string): void;
+  /** The model compared with, or "". */ other: string; setOther(digest: string): void; add(file: File): Promise<string>;
+  /** Key of the node selected in the other model, or "". */ partner: string; setPartner(key: string): void;
+  /** The last comparison with it, or null. */ compared: Compared | null; setCompared(compared: Compared | null): void;
   /** The chosen view's id. */ view: string; setView(id: string): void;
 
   /** Key of the chosen weight, or "". */ weight: string; setWeight(key: string): void;
@@ -27,11 +31,13 @@ export interface Bench {
   /** Answer of the last run, or null. */ run: any; setRun(run: any): void;
 }
 
+/** What the server found, and what for. */
+export interface Compared { other: string; input: string; record: ComparisonRecord; runs: { a: any; b: any } | null }
 interface Given { graph: Graph; models: Models; source: Source; fixed: Fixed | null; dark: boolean; dropped: File | null }
 
 export function useBench({ graph, models, source, fixed, dark, dropped }: Given): Bench {
-  const { live, digest, first } = models, items = graph.items.length;
-  const [start] = useState(readAddress), mine = Boolean(fixed) || start.model === digest;
+  const { live, digest, first, given } = models, items = graph.items.length;
+  const [start] = useState(readAddress), mine = Boolean(fixed) || start.model === digest, usual = given.length > 1 ? "compare" : "node";
   const idOf = (key: string) => {
     const block = key ? graph.doc.blocks.findIndex((row) => row[0] === key) : -1;
     return graph.byKey.get(key) ?? (block >= 0 ? block + items : -1);
@@ -39,10 +45,13 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   const keyOf = (id: number) => (id < 0 ? "" : id < items ? graph.items[id]!.key : graph.doc.blocks[id - items]![0]);
   const [open, setOpen] = useState(() => firstOpen(graph)), [selected, setSelected] = useState(() => (mine ? idOf(start.node) : -1)), [reveal, setReveal] = useState(0);
   const [query, setQuery] = useState(start.query), [found, setFound] = useState(new Set<number>());
-  const [view, setView] = useState(start.view || "node"), [overlay, setOverlay] = useState(start.overlay || "family");
+  const [view, setView] = useState(start.view || usual), [overlay, setOverlay] = useState(start.overlay || "family");
   const [weight, setWeight] = useState(""), [value, setValue] = useState("");
-  const [input, setInput] = useState(first), [run, setRun] = useState<any>(fixed?.held.prediction ?? null);
-  const pick = (id: number) => { setSelected(id); setValue(""); };
+  const [wished, setOther] = useState(start.other), [partner, setPartner] = useState(mine ? start.partner : ""), [compared, setCompared] = useState<Compared | null>(null);
+  const known = (wanted: string | undefined) => wanted !== digest && models.models.some((m) => m.model === wanted);
+  const other = [wished, ...given, ...models.models.map((m) => m.model)].find(known) ?? "";
+  const [input, setInput] = useState(start.input || first), [run, setRun] = useState<any>(fixed?.held.prediction ?? null);
+  const pick = (id: number) => { setSelected(id); setPartner(""); setValue(""); };
   const show = (id: number) => {
     pick(id);
     if (id < 0) return;
@@ -53,11 +62,11 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   };
   const toggle = (block: number) => { const next = new Set(open); if (!next.delete(block)) next.add(block); setOpen(next); };
   const openTo = (depth: number) => setOpen(new Set(graph.doc.blocks.flatMap((_, b) => (graph.depth[b]! < depth ? [b] : []))));
-  useEffect(() => { if (first) setInput(first); }, [first]);
-  useEffect(() => { if (selected >= 0) show(selected); }, []);
+  useEffect(() => { if (selected >= 0) { const chosen = partner; show(selected); setPartner(chosen); } }, []);
   useEffect(() => {
-    writeAddress({ model: digest, node: keyOf(selected), view: view === "node" ? "" : view, query, overlay: overlay === "family" ? "" : overlay });
-  }, [digest, selected, view, query, overlay]);
+    writeAddress({ model: digest, node: keyOf(selected), view: view === usual ? "" : view, query, overlay: overlay === "family" ? "" : overlay, partner,
+      other: view === "compare" ? other : wished, input: input === first ? "" : input });
+  }, [digest, selected, view, query, overlay, other, wished, partner, input]);
   useEffect(() => {
     if (!dropped || !live) return;
     const start = async () => {
@@ -69,5 +78,5 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   }, [dropped]);
   return { graph, digest, dark, source, live, fixed, models: models.models, schemas: models.schemas, choose: models.choose, fail: models.fail,
     selected, pick, show, reveal, idOf, open, toggle, openTo, query, setQuery, found, setFound, overlay, setOverlay, view, setView,
-    weight, setWeight, value, setValue, input, setInput, run, setRun };
+    other, setOther, add: models.add, partner, setPartner, compared, setCompared, weight, setWeight, value, setValue, input, setInput, run, setRun };
 }

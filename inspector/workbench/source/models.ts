@@ -9,9 +9,9 @@ interface Held { models: OpenModel[]; first: string[]; input: string }
 export interface Models {
   live: Live | null; models: OpenModel[]; schemas: Record<string, Schema>;
   /** The shown model's digest and document; null while it is fetched. */ digest: string; doc: ModelDocument | null;
-  /** The input that the server was started with, or "". */ first: string;
+  /** The input that the server was started with, or "". */ first: string; /** The models that it was started with. */ given: string[];
   /** A file is being opened. */ job: JobState | null; error: string; settled: boolean;
-  choose(digest: string): void; open(file: File): Promise<void>; stop(): void; fail(text: string): void;
+  choose(digest: string): void; open(file: File): Promise<void>; /** Open without showing; "" where that failed. */ add(file: File): Promise<string>; stop(): void; fail(text: string): void;
 }
 
 export function useModels(source: Source, fixed: Fixed | null): Models {
@@ -39,14 +39,17 @@ export function useModels(source: Source, fixed: Fixed | null): Models {
     live.json<ModelDocument>("models/" + digest).then((found) => wanted && setDoc(found)).catch((fault) => wanted && setError(fault.message));
     return () => { wanted = false; };
   }, [digest]);
-  const open = async (file: File) => {
+  const add = async (file: File) => {
+    let made = "";
     setError("");
     try {
-      const made = await live!.work("models", { file: await live!.upload(file) }, setJob);
-      await refresh(); setDigest(made.result.model);
+      made = (await live!.work("models", { file: await live!.upload(file) }, setJob)).result.model;
+      await refresh();
     } catch (fault) { setError((fault as Error).message); }
     setJob(null);
+    return made;
   };
-  return { live, models: held.models, schemas, digest, doc, first: held.input, job, error, settled,
-    choose: setDigest, open, stop: () => { if (job) void live!.stop(job.job); }, fail: setError };
+  const open = async (file: File) => { const made = await add(file); if (made) setDigest(made); };
+  return { live, models: held.models, schemas, digest, doc, first: held.input, given: held.first, job, error, settled,
+    choose: setDigest, open, add, stop: () => { if (job) void live!.stop(job.job); }, fail: setError };
 }

@@ -4,7 +4,8 @@ import type { JobState, ModelDocument, Schema, Summary, Tensor } from "./types";
 export interface Picture { title: string; caption: string; address: string }
 export interface Embedded { model: ModelDocument; weights: Record<string, Summary>; values: Record<string, Summary>; pictures: Picture[]; prediction: any; notes: string[] }
 export class Told extends Error {}
-export interface Ref { kind: "models" | "runs"; id: string; key: string }
+/** A tensor; `order` are its axes in another order, `minus` and `minusKey` the model or run and the tensor that is taken from it. */
+export interface Ref { kind: "models" | "runs"; id: string; key: string; order?: string; minus?: string; minusKey?: string }
 
 export interface Source {
   live: boolean;
@@ -42,8 +43,8 @@ export class Live implements Source {
     return (await this.ask(path, body === undefined ? {} : { method: "POST", body: JSON.stringify(body) })).json();
   }
 
-  private address({ kind, id, key }: Ref, what: string, index = ""): string {
-    return `tensors/${kind}/${id}/${what}?key=${encodeURIComponent(key)}&index=${encodeURIComponent(index)}`;
+  private address({ kind, id, key, order = "", minus = "", minusKey = "" }: Ref, what: string, index = ""): string {
+    return `tensors/${kind}/${id}/${what}?${new URLSearchParams({ key, index, order, minus, minus_key: minusKey })}`;
   }
 
   summary(ref: Ref): Promise<Summary> { return this.json(this.address(ref, "summary")); }

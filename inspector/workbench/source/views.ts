@@ -3,7 +3,7 @@ import type { ComponentType } from "preact";
 import { ActivationsPanel } from "./activations_panel";
 import { AttributionPanel } from "./attribution_panel";
 import type { Bench } from "./bench";
-import { ComparePanel } from "./compare_panel";
+import { CompareView } from "./compare_view";
 import { NodePanel } from "./node_panel";
 import { PicturesPanel } from "./pictures_panel";
 import { QuestionsPanel } from "./questions_panel";
@@ -21,7 +21,7 @@ export const VIEWS: readonly View[] = [
   { id: "activations", title: "Activations", component: ActivationsPanel, place: "side", where: "both" },
   { id: "attribution", title: "Attribution", component: AttributionPanel, place: "side", where: "server" },
   { id: "attribution", title: "Attribution", component: PicturesPanel, place: "side", where: "report" },
-  { id: "compare", title: "Compare", component: ComparePanel, place: "side", where: "server" },
+  { id: "compare", title: "Compare", component: CompareView, place: "wide", where: "server" },
   { id: "more", title: "More", component: QuestionsPanel, place: "side", where: "server" },
 ];
 

@@ -1,0 +1,31 @@
+// What does the server say about the two models? Asked once for each pair and input; the bench keeps it.
+import { useEffect, useMemo, useState } from "preact/hooks";
+import type { Bench } from "./bench";
+import { matchOf, type Match } from "./compare_match";
+import { build, type Graph } from "./graph";
+import type { JobState, ModelDocument } from "./types";
+
+export interface Answer { match: Match | null; job: JobState | null; error: string; stop(): void }
+
+export function useComparison(bench: Bench): Answer {
+  const { live, graph, digest, other, input, compared } = bench;
+  const [beside, setBeside] = useState<{ of: string; graph: Graph } | null>(null), [job, setJob] = useState<JobState | null>(null), [error, setError] = useState("");
+  const mine = compared?.other === other && compared.input === input ? compared : null;
+  useEffect(() => {
+    if (!other || beside?.of === other) return;
+    let wanted = true;
+    live!.json<ModelDocument>("models/" + other).then((doc) => wanted && setBeside({ of: other, graph: build(doc) })).catch((fault) => wanted && setError(fault.message));
+    return () => { wanted = false; };
+  }, [other]);
+  useEffect(() => {
+    setError("");
+    if (!other || mine) return;
+    let wanted = true;
+    live!.work("comparisons", { a: digest, b: other, ...(input ? { input } : {}) }, (state) => wanted && setJob(state))
+      .then(({ result }) => wanted && bench.setCompared({ other, input, record: result.comparison, runs: result.runs }))
+      .catch((fault) => wanted && setError(fault.message)).finally(() => wanted && setJob(null));
+    return () => { wanted = false; };
+  }, [other, input]);
+  const match = useMemo(() => (mine && beside?.of === other ? matchOf(mine.record, graph, beside.graph) : null), [mine, beside, graph, other]);
+  return { match, job, error, stop: () => { if (job) void live!.stop(job.job); } };
+}

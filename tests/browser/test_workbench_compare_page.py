@@ -1,0 +1,185 @@
+"""Does the page show two models side by side, link what matches, and tell what differs in a chosen pair?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from inspector.server import Workplace, start
+
+pytestmark = pytest.mark.browser
+
+ARTEFACTS = Path(__file__).parent.parent / ".artefacts"
+CONV, RELU = "node_conv2d_6", "node_relu_15"
+
+APART = """([a, b]) => Math.abs(comparison.place(0, a).y - comparison.place(1, b).y)"""
+INK = """canvas => {
+  const c = document.querySelector(canvas), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+  let seen = 0;
+  for (let i = 3; i < d.length; i += 4) if (d[i]) seen++;
+  return seen;
+}"""
+
+
+@pytest.fixture(scope="module")
+def edited(fixtures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The classifier with other kernels in one Conv and a Sigmoid in place of a Relu."""
+    model = onnx.load(fixtures / "squeezenet1_1.onnx")
+    nodes = {node.name: node for node in model.graph.node}
+    kernels = next(w for w in model.graph.initializer if w.name == nodes[CONV].input[1])
+    values = numpy_helper.to_array(kernels).copy()
+    values[3, 5] += 0.5
+    kernels.CopyFrom(numpy_helper.from_array(values, kernels.name))
+    nodes[RELU].op_type = "Sigmoid"
+    path = tmp_path_factory.mktemp("edited") / "edited.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(90_000)
+    made = context.new_page()
+    faults: list[str] = []
+    made.on("pageerror", lambda fault: faults.append(str(fault)))
+    made.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+    yield made
+    context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def opened(page: Any) -> Iterator[Any]:
+    """Opens models beside a server that lives as long as the test."""
+    held: list[Any] = []
+
+    def open_models(*paths: Path, given: Path | None = None) -> Any:
+        workplace = Workplace()
+        workplace.first = tuple(workplace.add(path) for path in paths)
+        workplace.input = workplace.share(given).id if given is not None else ""
+        server = start(workplace)
+        held.extend((workplace, server))
+        page.goto(server.__enter__().url)
+        return page
+
+    yield open_models
+    for workplace, server in zip(held[::2], held[1::2], strict=True):
+        server.__exit__(None, None, None)
+        workplace.close()
+
+
+def _compared(page: Any) -> None:
+    page.wait_for_function("() => Number(document.body.dataset.pairs || 0) > 0")
+
+
+def _rows(page: Any) -> list[str]:
+    return page.locator(".differences tbody tr").all_inner_texts()
+
+
+def _shot(page: Any, name: str) -> None:
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+def test_one_network_in_two_formats_has_no_differences(
+    opened: Any, fixtures: Path, shared_models: Path
+) -> None:
+    other = shared_models / "imagenet_squeezenet1_1" / "squeezenet1_1_imagenet.h5"
+    page = opened(fixtures / "squeezenet1_1.onnx", other, given=fixtures / "coffee.png")
+    _compared(page)
+    assert "The same network" in page.locator(".verdict").inner_text()
+    assert _rows(page) == []
+    assert page.get_by_text("No differences.").is_visible()
+    page.locator(".chip").get_by_text("same").click()
+    assert len(_rows(page)) > 60
+    page.locator(".differences tbody tr").nth(3).click()
+    page.locator(".maps canvas").first.wait_for()
+    assert "relative L2 0, cosine 1" in page.locator(".tensors").first.inner_text()
+    _shot(page, "compare formats")
+
+
+def test_an_edit_is_clicked_and_stays(opened: Any, fixtures: Path, edited: Path) -> None:
+    page = opened(fixtures / "squeezenet1_1.onnx", edited, given=fixtures / "coffee.png")
+    _compared(page)
+    assert "Not the same network" in page.locator(".verdict").inner_text()
+    first = _rows(page)[0]
+    assert (CONV in first, "weights" in first, "values part here" in first) == (True, True, True)
+    page.locator(".differences tbody tr").first.click()
+    page.wait_for_function("([a, b]) => comparison.place(0, a) && comparison.place(1, b)", arg=[CONV, CONV])
+    assert page.evaluate(APART, [CONV, CONV]) < 1
+    pair = page.get_by_role("region", name="Chosen pair")
+    pair.get_by_role("heading", name="Conv ↔ Conv").wait_for()
+    pair.locator(".maps canvas").first.wait_for()
+    told = pair.locator(".tensors").first.inner_text()
+    assert "largest |B − A| 0.5" in told, told
+    assert pair.locator(".tensors").last.get_by_role("table").is_visible(), "activations of both"
+    assert page.evaluate(INK, ".over") > 500, "the pair is tied"
+    assert (f"node={CONV}" in page.url, f"partner={CONV}" in page.url, "with=" in page.url) == (True,) * 3
+    _shot(page, "compare edit")
+    page.reload()
+    pair.get_by_role("heading", name="Conv ↔ Conv").wait_for()
+    pair.locator(".maps canvas").first.wait_for()
+    assert page.locator(".differences tr.chosen").count() == 1
+    page.get_by_role("button", name="Switch between dark and light").click()
+    _shot(page, "compare edit dark")
+
+
+def test_a_click_on_either_side_selects_both(opened: Any, fixtures: Path, edited: Path) -> None:
+    page = opened(fixtures / "squeezenet1_1.onnx", edited)
+    _compared(page)
+    page.get_by_label("Filter differences").fill("Sigmoid")
+    assert len(_rows(page)) == 1
+    page.get_by_role("button", name="Next difference").click()
+    pair = page.get_by_role("region", name="Chosen pair")
+    pair.get_by_role("heading", name="Relu ↔ Sigmoid").wait_for()
+    assert pair.locator("tr.differs").all_inner_texts() == ["operator\tRelu\tSigmoid"]
+    page.wait_for_function("key => comparison.place(1, key)", arg="node_conv2d_15")
+    place = page.evaluate("comparison.place(1, 'node_conv2d_15')")
+    page.mouse.click(place["x"], place["y"])
+    pair.get_by_role("heading", name="Conv ↔ Conv").wait_for()
+    assert "node=node_conv2d_15" in page.url
+    page.get_by_role("tab", name="Node").click()
+    assert page.get_by_role("tabpanel").get_by_text("node_conv2d_15", exact=True).first.is_visible()
+
+
+def test_both_move_together_until_unlocked(opened: Any, fixtures: Path, edited: Path) -> None:
+    page = opened(fixtures / "squeezenet1_1.onnx", edited)
+    _compared(page)
+    eyes = "() => comparison.eyes.map(e => [e.x, e.y, e.k])"
+    page.mouse.move(300, 400)
+    page.mouse.wheel(0, 240)
+    page.wait_for_function("() => comparison.eyes[0].y > 0")
+    a, b = page.evaluate(eyes)
+    assert a == pytest.approx(b)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    page.wait_for_function("k => comparison.eyes[0].k > k", arg=a[2])
+    a, b = page.evaluate(eyes)
+    assert a[1:] == pytest.approx(b[1:])
+    page.get_by_label("move together").uncheck()
+    page.mouse.move(300, 400)
+    page.mouse.wheel(0, 240)
+    page.wait_for_function("() => comparison.eyes[0].y !== comparison.eyes[1].y")
+    assert page.evaluate(eyes)[1] == b
+
+
+def test_a_second_model_comes_later(opened: Any, fixtures: Path, edited: Path) -> None:
+    page = opened(fixtures / "squeezenet1_1.onnx")
+    page.get_by_role("tab", name="Compare").click()
+    _shot(page, "compare start")
+    page.get_by_label("Compare with a file").set_input_files(edited)
+    _compared(page)
+    assert "edited" in page.get_by_label("Compare with", exact=True).locator("option:checked").inner_text()
+    assert "squeezenet1_1" in page.locator("header .name").inner_text()
+    before = page.url
+    page.get_by_role("button", name="Swap").click()
+    page.locator("header .name").get_by_text("edited").wait_for()
+    page.locator(".differences tbody tr").first.wait_for()
+    assert page.url != before
