@@ -243,7 +243,8 @@ def main() -> None:
         child(way, Path(path), net, int(batch), arguments.rounds)
         return
     root = str(Path(__file__).parent.parent)
-    os.environ |= {"CAPTURE_DEVICE": arguments.device, "OMP_NUM_THREADS": "1", "PYTHONPATH": root}
+    path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    os.environ |= {"CAPTURE_DEVICE": arguments.device, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     with tempfile.TemporaryDirectory() as folder:
         for net in arguments.nets.split(","):
             for batch in map(int, arguments.batches.split(",")):
