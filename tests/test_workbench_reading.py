@@ -1,4 +1,4 @@
-"""Can the drawing be read: at every zoom, on every screen, in light and dark, without a label cut or covered?"""
+"""Can the drawing be read: at every zoom and on every screen, light and dark, no label cut or covered?"""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
   if (this.canvas.closest && this.canvas.closest('.drawing')) {
     const w = this.measureText(text).width, left = this.textAlign === 'center' ? x - w / 2 : x;
     const zoom = this.getTransform().a / (devicePixelRatio || 1);
-    window.texts.push({text, left, right: left + w, y, size: parseFloat(this.font.match(/([\\d.]+)px/)[1]) * zoom,
-      centred: this.textAlign === 'center'});
+    const size = parseFloat(this.font.match(/([\\d.]+)px/)[1]) * zoom;
+    window.texts.push({text, left, right: left + w, y, size, centred: this.textAlign === 'center'});
   }
   return paint.apply(this, arguments);
 };"""
@@ -127,7 +127,8 @@ def _texts(page: Any, zoom: float) -> list[dict[str, Any]]:
           const x = e.x + box.width / 2 / e.k, y = e.y + box.height / 2 / e.k;
           texts.length = 0;
           workbench.look({k: zoom, x: x - box.width / 2 / zoom, y: y - box.height / 2 / zoom});
-          await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 60))));
+          const frame = () => new Promise(requestAnimationFrame);
+          await frame(); await frame(); await new Promise(done => setTimeout(done, 60));
           return texts;
         }""",
         zoom,
@@ -139,7 +140,7 @@ def test_no_text_is_small_or_wider_than_its_box_at_any_zoom(browser: Any, addres
     page = _opened(browser, address.url, 1280, 800)
     _all_open(page)
     boxes = page.evaluate(
-        "() => { const p = workbench.placed(); return [...p.id.keys()].map(i => [p.x[i], p.y[i], p.w[i], p.h[i]]) }"
+        "() => (p => [...p.id.keys()].map(i => [p.x[i], p.y[i], p.w[i], p.h[i]]))(workbench.placed())"
     )
     for zoom in (0.05, 0.2, 0.3, 0.45, 0.6, 0.75, 1, 1.5, 2.5, 4):
         texts = _texts(page, zoom)

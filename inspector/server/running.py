@@ -92,5 +92,6 @@ def _server(workplace: Workplace, address: Address, max_upload: int) -> uvicorn.
             server_header=False,
             timeout_graceful_shutdown=1,
             lifespan="on",
+            ws="none",
         )
     )

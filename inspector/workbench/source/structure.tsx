@@ -84,7 +84,7 @@ function Drawing({ bench }: Props) {
     if (!painter) return;
     const { w, h } = size(), p = painter.placed;
     if (document.body.dataset.ready !== "yes" || eye.current.k === 0 || !document.body.dataset.seq) {
-      const k = Math.max(0.75, Math.min(1.25, (w - 90) / p.width));
+      const k = Math.max(0.75, Math.min(Math.max(1.25, h / 1100), (w - 90) / p.width));
       const middle = p.width * k < w - 90 || !p.id.length ? p.width / 2 : p.x[0]! + p.w[0]! / 2;
       eye.current = { k, x: middle - w / k / 2, y: p.height * k < h ? p.height / 2 - h / k / 2 : -24 };
     }
