@@ -45,7 +45,7 @@ def ways(net: nn.Sequential, x: Tensor) -> dict[str, Callable[[], Tensor]]:
     model, method = inspector.open_model(net, example=x), find_method("grad-cam")
 
     def ours() -> Tensor:
-        subject = prepare(model, x.numpy(), target=TARGET, net=prepared.network)
+        subject = prepare(model, x.numpy(), target=TARGET, like=prepared)
         return method.run(subject).at_layer[0]
 
     def shared() -> Tensor:

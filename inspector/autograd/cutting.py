@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -13,7 +13,7 @@ from inspector.autograd.network import Network
 from inspector.autograd.program import Block, Step
 from inspector.errors import UnknownName
 
-__all__ = ["between", "value_shapes"]
+__all__ = ["between", "value_shapes", "watched"]
 
 
 def between(net: Network, starts: Sequence[str], ends: Sequence[str]) -> Network:
@@ -57,20 +57,29 @@ def between(net: Network, starts: Sequence[str], ends: Sequence[str]) -> Network
     return part.to(net.device).double().eval() if net.dtype.itemsize == 8 else part.to(net.device).eval()
 
 
-def value_shapes(net: Network, feeds: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The shape of every top-level tensor in one run, in order of execution; nothing else is kept."""
-    shapes: dict[str, tuple[int, ...]] = {}
+def watched(net: Network, feeds: Mapping[str, Any], see: Callable[[str, Any], None]) -> None:
+    """One run that shows `see` every feed and every top-level value, in order of execution; none is kept."""
 
     def note(step: Step, _: list[Any], values: tuple[Any, ...]) -> None:
         for key, value in zip(step.outputs, values, strict=False):
-            if key is not None and hasattr(value, "shape"):
-                shapes[key] = tuple(value.shape)
+            if key is not None:
+                see(key, value)
 
     state = net.state(feeds, Watch(after=note))
-    shapes.update(
-        (key, tuple(v.shape)) for key, v in state.env.items() if key in feeds and hasattr(v, "shape")
-    )
+    for key in feeds:
+        see(key, state.env[key])
     run_steps(net.block.steps, state)
+
+
+def value_shapes(net: Network, feeds: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shape of every top-level tensor in one run, in order of execution."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def see(key: str, value: Any) -> None:
+        if hasattr(value, "shape"):
+            shapes[key] = tuple(value.shape)
+
+    watched(net, feeds, see)
     return shapes
 
 

@@ -42,7 +42,9 @@ class Runtime:
         """Scores (n,) for rows of `x`, which stand for the input `entry`; other inputs are repeated."""
         rows = feeds[entry].shape[0] if feeds[entry].ndim else 1
         names = [v.name for v in self.model.outputs] if target.expression else [target.value]
-        step = BATCH if self._batches and self._open(entry) else 1
+        joint = any(_goes_with_rows(v, rows) for k, v in feeds.items() if k != entry)
+        least = self._fixed_batch(entry) or (rows if joint else 1)
+        step = max(least, BATCH // least * least if self._batches and self._fixed_batch(entry) is None else 0)
         found: list[Tensor] = []
         start = 0
         while start < x.shape[0]:
@@ -52,18 +54,23 @@ class Runtime:
                     {k: _repeated(v, rows, part.shape[0]) for k, v in feeds.items()} | {entry: part}, names
                 )
             except BadInput:
-                if step == 1:
+                if step == least:
                     raise
-                self._batches, step = False, 1  # an inner Reshape fixes the batch that the input leaves open
+                self._batches, step = (
+                    False,
+                    least,
+                )  # an inner Reshape fixes the batch
                 continue
             tensors = {n: v for n, v in zip(names, values, strict=True) if isinstance(v, Tensor)}
             found.append(scores_of(target, tensors))
             start += step
         return torch.cat(found)
 
-    def _open(self, entry: str) -> bool:
+    def _fixed_batch(self, entry: str) -> int | None:
         shape = next((v.shape for v in self.model.inputs if v.name == entry), None)
-        return shape is not None and len(shape) > 0 and not isinstance(shape[0], int)
+        if not shape:
+            return 1
+        return shape[0] if isinstance(shape[0], int) else None
 
     def _run(self, feeds: Mapping[str, Any], names: list[str]) -> list[Any]:
         arrays = {k: v.numpy() if isinstance(v, Tensor) else np.asarray(v) for k, v in feeds.items()}
@@ -87,7 +94,11 @@ def _is_tensor(value: object) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
 
 
+def _goes_with_rows(value: Tensor, rows: int) -> bool:
+    return value.ndim > 0 and value.shape[0] == rows
+
+
 def _repeated(value: Tensor, have: int, want: int) -> Tensor:
-    if value.ndim == 0 or value.shape[0] != have or have == want:
+    if have == want or not _goes_with_rows(value, have):
         return value
-    return value[:1].expand(want, *value.shape[1:]).contiguous()
+    return value.repeat(want // have, *[1] * (value.ndim - 1))

@@ -13,7 +13,7 @@ from inspector.errors import NoGradientPath, UnknownName
 from inspector.methods.layouts import Layout, layouts, mixes_places
 from inspector.model import Model
 
-__all__ = ["Layer", "candidates", "find_layer", "token_grid"]
+__all__ = ["Layer", "candidates", "find_layer", "outputs_named", "token_grid", "trunk"]
 
 
 @dataclass(frozen=True)
@@ -71,19 +71,29 @@ def find_layer(name: str | None, layers: Sequence[Layer], model: Model) -> Layer
     by_key = {layer.key: layer for layer in layers}
     if name in by_key:
         return by_key[name]
-    hits = [
-        by_key[key]
+    hits = [by_key[key] for key in outputs_named(name, model) if key in by_key]
+    if not hits:
+        raise UnknownName.among("layer with places", name, by_key)
+    return hits[-1]
+
+
+def outputs_named(name: str, model: Model) -> list[str]:
+    """The outputs, in graph order, of nodes whose key or scope is `name`, lies in it or fits the pattern."""
+    return [
+        key
         for node in model.nodes.values()
         if name in (node.key, node.scope)
         or fnmatchcase(node.key, name)
         or fnmatchcase(node.scope, name)
         or node.scope.startswith(name + "/")
         for key in node.outputs
-        if key in by_key
+        if key
     ]
-    if not hits:
-        raise UnknownName.among("layer with places", name, by_key)
-    return hits[-1]
+
+
+def trunk(model: Model, start: str, end: str) -> set[str]:
+    """Values that every path from `start` to `end` goes through."""
+    return _narrow_places(model, start, end, _reachable(model, start) & _ancestors(model, end))
 
 
 def token_grid(count: int, *, picture: bool) -> tuple[tuple[int, int], int] | None:

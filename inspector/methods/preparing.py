@@ -66,7 +66,7 @@ class Preparation:
             logit=self.logit,
             straight_through=self.straight_through,
             seed=self.seed,
-            net=next((made.network for (runs, _), made in self._subjects.items() if not runs), None),
+            like=next((made for (runs, _), made in self._subjects.items() if not runs), None),
         )
 
     def _run_only(self, target: Wanted) -> Subject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,13 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inspector.autograd.cutting import between, value_shapes
+from inspector.autograd.cutting import between
 from inspector.autograd.network import Network, to_torch
-from inspector.errors import BadInput, NoGradientPath, UnknownName
+from inspector.errors import NoGradientPath
 from inspector.execution import Inputs, Preprocess, read_inputs
 from inspector.methods.black_box import Runtime
-from inspector.methods.layers import Layer, candidates, find_layer
-from inspector.methods.target import Target, scores_of, settle_target
+from inspector.methods.entries import (
+    assumed_recipes,
+    channels_last,
+    entry_of,
+    is_numeric,
+    run_only_entry,
+)
+from inspector.methods.layers import Layer, candidates, find_layer, outputs_named, trunk
+from inspector.methods.surveying import Survey, survey
+from inspector.methods.target import Target, score_value, scores_of, settle_target
 from inspector.model import Model
 
 __all__ = ["CHUNK", "Subject", "Tail", "prepare", "prepare_black_box"]
@@ -48,6 +56,12 @@ class Subject:
     notes: tuple[str, ...] = ()
     runtime: Runtime | None = None
     last: bool = False
+    folds: dict[bool, tuple[Network, Network]] = field(
+        default_factory=dict[bool, tuple[Network, Network]], repr=False
+    )
+    """A net and its folded form, with chains joined or not; subjects of one model share it."""
+    seen: Survey = field(default_factory=Survey, init=False, repr=False)
+    """What is known of a run of the net over the inputs; empty in a copy with another net or input."""
     _tails: dict[str, Tail] = field(default_factory=dict[str, "Tail"], init=False, repr=False)
 
     def as_fed(self, x: Tensor) -> Tensor:
@@ -73,11 +87,26 @@ class Subject:
 
     @property
     def chunk(self) -> int:
-        """Rows a pass holds; where the model's batch is fixed, that batch."""
+        """Rows a pass holds: where the model's batch is fixed, that batch; a multiple of the subject's own
+        rows where other inputs go with each of them.
+        """
         value = self.model.values.get(self.entry)
         if value is None or not value.shape:
             return 1
-        return value.shape[0] if isinstance(value.shape[0], int) else CHUNK
+        if isinstance(value.shape[0], int):
+            return value.shape[0]
+        rows = self.x.shape[0]
+        joint = any(_goes_with_rows(v, rows) for k, v in self.feeds.items() if k != self.entry)
+        return rows * max(1, CHUNK // rows) if joint else CHUNK
+
+    def row(self, index: int) -> Subject:
+        """The subject with one of its rows."""
+        rows = self.x.shape[0]
+        if rows == 1:
+            return self
+        here = slice(index, index + 1)
+        feeds = {k: v[here] if _goes_with_rows(v, rows) else v for k, v in self.feeds.items()}
+        return replace(self, x=self.x[here], feeds=feeds)
 
     def forward(
         self,
@@ -133,8 +162,7 @@ class Subject:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every top-level value for these inputs."""
-        with torch.no_grad():
-            return value_shapes(self.net, self.feeds)
+        return self.seen.shapes or survey(self.net, self.feeds, (), ()).shapes
 
     @cached_property
     def layers(self) -> list[Layer]:
@@ -149,13 +177,15 @@ class Subject:
     def tail(self, layer: str) -> Tail:
         """The part of the net behind a value, so that only that part is run and differentiated; kept."""
         if layer not in self._tails:
-            head = between(self.net, [self.entry], [layer])
-            self._tails[layer] = Tail(self, head, between(self.net, [layer], self._score_values), layer)
+            self._tails[layer] = Tail(self, between(self.net, [layer], self._score_values), layer)
         return self._tails[layer]
 
     @cached_property
     def own_score(self) -> Tensor:
         """Scores (n,) of the subject's own inputs."""
+        known = self.seen.values
+        if known and all(name in known for name in self._score_values):
+            return scores_of(self.target, {name: known[name] for name in self._score_values})
         return self.score()
 
     def input_size(self) -> tuple[int, ...]:
@@ -168,13 +198,19 @@ class Tail:
     """The net cut at a layer: `activations` of the inputs, and scores from activations."""
 
     subject: Subject
-    head: Network
     tail: Network
     layer: str
 
     @cached_property
+    def head(self) -> Network:
+        """The part of the net that computes the layer's value."""
+        return between(self.subject.net, [self.subject.entry], [self.layer])
+
+    @cached_property
     def activations(self) -> Tensor:
         """The layer's value for the subject's inputs, without a gradient."""
+        if self.layer in self.subject.seen.values:
+            return self.subject.seen.values[self.layer]
         with torch.no_grad():
             return torch.cat([self.from_input(part) for part in self.subject.chunks(self.subject.x)])
 
@@ -235,9 +271,11 @@ def prepare(
     logit: bool = True,
     straight_through: bool = False,
     seed: int = 0,
-    net: Network | None = None,
+    like: Subject | None = None,
 ) -> Subject:
     """Read the inputs, build the net, choose what is explained and settle the target.
+
+    `like` lends its net, which was made with the same options.
 
     Raises:
         BadInput: no input of floating type and no embedding, or the target does not fit.
@@ -245,7 +283,9 @@ def prepare(
     read = (
         inputs if isinstance(inputs, Inputs) else read_inputs(model, inputs, preprocess=preprocess, seed=seed)
     )
-    if net is None:
+    if like is not None:
+        net = like.net
+    else:
         net = to_torch(model, straight_through=straight_through, seed=seed)
         for parameter in net.parameters():
             parameter.requires_grad_(False)
@@ -256,18 +296,38 @@ def prepare(
     for name, array in read.feeds.items():
         tensor = torch.from_numpy(np.array(array))
         feeds[name] = tensor.to(device, kind if tensor.is_floating_point() else tensor.dtype)
-    entry = _entry(model, net, feeds, input)
-    taps = [entry] if entry not in feeds else []
-    with torch.no_grad():
-        run = net.run(feeds, taps=taps)
-    outputs = {n: v for n, v in zip(net.output_names, run.outputs, strict=True) if isinstance(v, Tensor)}
+    entry = entry_of(model, net, feeds, input)
+    end = (
+        target.value
+        if isinstance(target, Target)
+        else score_value(model, net.output_names[0], logit=logit)[0]
+    )
+    kept = {entry, end, *net.output_names, *([layer, *outputs_named(layer, model)[-1:]] if layer else ())}
+    seen = survey(net, feeds, kept, trunk(model, entry, end))
+    outputs = {name: seen.values[name] for name in net.output_names if name in seen.values}
     settled = settle_target(model, target, outputs, logit=logit)
-    x = run.taps[entry] if taps else feeds[entry]
-    notes = tuple(f"Input {k!r} is held fixed." for k in feeds if k != entry and taps == [])
-    last = not taps and _channels_last(read, entry, x)
-    x = x.detach().movedim(-1, 1) if last else x.detach()
-    notes = (*read.notes, *_assumed(read), *notes)
-    return Subject(model, net, feeds, entry, x, settled, read, layer, seed, notes, last=last)
+    inner, x = entry not in feeds, seen.values[entry]
+    last = not inner and channels_last(read, entry, x)
+    held = tuple(f"Input {k!r} is held fixed." for k in feeds if k != entry and not inner)
+    notes = (*read.notes, *assumed_recipes(read), *held)
+    made = Subject(
+        model,
+        net,
+        feeds,
+        entry,
+        x.movedim(-1, 1) if last else x,
+        settled,
+        read,
+        layer,
+        seed,
+        notes,
+        last=last,
+    )
+    if like is not None:
+        made = replace(made, folds=like.folds)
+    made.seen.shapes.update(seen.shapes)
+    made.seen.values.update(seen.values)
+    return made
 
 
 def prepare_black_box(
@@ -291,82 +351,26 @@ def prepare_black_box(
     read = (
         inputs if isinstance(inputs, Inputs) else read_inputs(model, inputs, preprocess=preprocess, seed=seed)
     )
-    entry = _black_box_entry(read.feeds, input)
+    entry = run_only_entry(read.feeds, input)
     runtime = runtime or Runtime(model, device)
     outputs = runtime.outputs(read.feeds)
     settled = settle_target(model, target, outputs, logit=logit)
     feeds = {
-        name: torch.from_numpy(np.array(array)) for name, array in read.feeds.items() if _is_numeric(array)
+        name: torch.from_numpy(np.array(array)) for name, array in read.feeds.items() if is_numeric(array)
     }
     others = tuple(f"Input {k!r} is held fixed." for k in feeds if k != entry)
-    last = _channels_last(read, entry, feeds[entry])
+    last = channels_last(read, entry, feeds[entry])
     x = feeds[entry].movedim(-1, 1) if last else feeds[entry]
-    notes = (*read.notes, *_assumed(read), *others)
+    notes = (*read.notes, *assumed_recipes(read), *others)
     return Subject(model, None, feeds, entry, x, settled, read, None, seed, notes, runtime, last)
 
 
-def _channels_last(read: Inputs, entry: str, x: Tensor) -> bool:
-    """Whether an input is pictures (n, h, w, c): the recipe says so, else the size of its axes."""
-    if entry in read.recipes:
-        return read.recipes[entry].layout == "NHWC"
-    return x.ndim == 4 and x.shape[3] in (1, 3, 4) and x.shape[1] not in (1, 3, 4)
-
-
-def _assumed(read: Inputs) -> tuple[str, ...]:
-    """A note where nothing says how the pictures are prepared: a wrong recipe gives a wrong answer."""
-    return tuple(
-        f"{name}: {recipe.describe()}. If the model was trained otherwise, say so with preprocess=…."
-        for name, recipe in read.recipes.items()
-        if recipe.source.startswith("assumed")
-    )
-
-
-def _is_numeric(array: np.ndarray[Any, Any]) -> bool:
-    return array.dtype.kind in "fiub"
-
-
-def _black_box_entry(feeds: Mapping[str, np.ndarray[Any, Any]], name: str | None) -> str:
-    """The named input, the largest float input, or the largest of integers (token ids)."""
-    if name is not None:
-        if name not in feeds:
-            raise UnknownName.among("input", name, feeds)
-        return name
-    numeric = {k: v for k, v in feeds.items() if _is_numeric(v)}
-    floating = {k: v for k, v in numeric.items() if v.dtype.kind == "f" and v.size > 1}
-    chosen = floating or numeric
-    if not chosen:
-        raise BadInput(f"no input holds numbers: {', '.join(feeds) or 'the model has none'}.")
-    return max(chosen, key=lambda k: chosen[k].size)
-
-
-def _entry(model: Model, net: Network, feeds: Mapping[str, Any], name: str | None) -> str:
-    """The value that is explained: the named input, the first picture or float input, or an embedding."""
-    if name is not None:
-        if name not in feeds and name not in net.value_names:
-            raise UnknownName.among("input or value", name, [*feeds, *net.value_names])
-        if name not in feeds or feeds[name].is_floating_point():
-            return name
-    floating = [
-        k for k, v in feeds.items() if isinstance(v, Tensor) and v.is_floating_point() and v.numel() > 1
-    ]
-    if floating and name is None:
-        return max(floating, key=lambda k: feeds[k].numel())
-    wanted = [name] if name is not None else list(feeds)
-    for node in model.nodes.values():
-        if node.op in ("Gather", "Embedding") and not node.body and node.inputs[1] in wanted:
-            weight = model.weight_behind(node.inputs[0])
-            if weight is not None and len(weight.shape) == 2:
-                return node.outputs[0]
-    raise BadInput(
-        f"nothing differentiable to explain: inputs are {', '.join(map(str, model.inputs))}, and no "
-        "embedding (Gather from a stored matrix) reads them. Methods of the family `perturbation` need none."
-    )
+def _goes_with_rows(value: Any, rows: int) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0 and value.shape[0] == rows
 
 
 def _rows(value: Any, have: int, want: int) -> Any:
-    """Other inputs repeated so that they go with every row."""
-    if not isinstance(value, Tensor) or have == want or value.ndim == 0 or value.shape[0] != have:
+    """Other inputs repeated so that they go with every row; `want` is a multiple of `have`."""
+    if have == want or not _goes_with_rows(value, have):
         return value
-    if want % have:
-        return value[:1].expand(want, *value.shape[1:])
     return value.repeat(want // have, *[1] * (value.ndim - 1))

@@ -33,27 +33,27 @@ def full_grad(subject: Subject, *, rescaled: bool = True) -> Map:
     the score minus the sum of all full-gradients (eq. 2): zero where the net is piecewise linear.
     Biases without places (of a linear head) count in the residual only.
     """
-    maps, missed = zip(*(_of_rows(subject, part, rescaled) for part in subject.x.split(1)), strict=True)
+    maps, missed = zip(*(_of_row(subject.row(i), rescaled) for i in range(len(subject.x))), strict=True)
     return Map(torch.cat(maps), ("n", "h", "w") if subject.x.ndim == 4 else ("n", "t"), torch.cat(missed))
 
 
-def _of_rows(subject: Subject, rows: Tensor, rescaled: bool) -> tuple[Tensor, Tensor]:
+def _of_row(subject: Subject, rescaled: bool) -> tuple[Tensor, Tensor]:
     found: list[tuple[Tensor, Tensor]] = []
-    x = rows.detach().requires_grad_()
+    x = subject.x.detach().requires_grad_()
     score, _ = subject.forward(x, overrides=_watching(subject.net, found))
     outputs = [output for output, _ in found]
     slopes = list[Tensor | None](
         torch.autograd.grad(score.sum(), outputs, allow_unused=True, retain_graph=True)
     )
-    whole = differentiate(score, x, subject.entry) * rows
+    whole = differentiate(score, x, subject.entry) * subject.x
     size = subject.input_size()
     total, given = _spread(whole, size, rescaled), whole.flatten(1).sum(1)
     for (_, bias), slope in zip(found, slopes, strict=True):
         if slope is None:
             continue
         part = slope * bias
-        given = given + part.reshape(rows.shape[0], -1).sum(1)
-        if part.ndim == rows.ndim > 2:
+        given = given + part.reshape(1, -1).sum(1)
+        if part.ndim == subject.x.ndim > 2:
             total = total + _spread(part, size, rescaled)
     return total.detach(), (score - given).detach()
 

@@ -90,13 +90,15 @@ def folded(subject: Subject, *, chains: bool = False) -> Subject:
 
     `chains` also joins attention, Gelu and LayerNorm written out; rules that need their parts leave it.
     """
-    net = subject.net
-    held = {key: v.cpu() if isinstance(v, Tensor) else v for key, v in net.weights.items()}
-    block, weights = fast.optimised(net.block, held, chains=chains)
-    made = Network(block, weights, net.graph, seed=net.seed, straight_through=net.straight_through)
-    made = (made.double() if net.dtype == torch.float64 else made).to(net.device).eval()
-    for parameter in made.parameters():
-        parameter.requires_grad_(False)
+    net, (source, made) = subject.net, subject.folds.get(chains, (None, None))
+    if made is None or source is not net:
+        held = {key: v.cpu() if isinstance(v, Tensor) else v for key, v in net.weights.items()}
+        block, weights = fast.optimised(net.block, held, chains=chains)
+        made = Network(block, weights, net.graph, seed=net.seed, straight_through=net.straight_through)
+        made = (made.double() if net.dtype == torch.float64 else made).to(net.device).eval()
+        for parameter in made.parameters():
+            parameter.requires_grad_(False)
+        subject.folds[chains] = net, made
     return dataclasses.replace(subject, network=made)
 
 

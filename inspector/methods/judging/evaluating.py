@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +49,7 @@ def evaluate(
     Raises:
         BadInput: no method could make a map.
     """
-    subject = _first(subject)
+    subject = subject.row(0)
     rows = [find_measure(name) for name in measures]
     maps: dict[str, Attribution] = {}
     found: dict[str, dict[str, Measurement]] = {}
@@ -77,14 +76,3 @@ def evaluate(
         agreement([over_places(made) for made in alike]) if len(alike) == len(maps) else np.zeros((0, 0))
     )
     return Evaluation(maps, found, together, refused, tuple(dict.fromkeys(notes)))
-
-
-def _first(subject: Subject) -> Subject:
-    """The subject with its first row only."""
-    rows = subject.x.shape[0]
-    if rows == 1:
-        return subject
-    feeds = {
-        k: v[:1] if getattr(v, "ndim", 0) and v.shape[0] == rows else v for k, v in subject.feeds.items()
-    }
-    return dataclasses.replace(subject, x=subject.x[:1], feeds=feeds)

@@ -27,15 +27,16 @@ def occlusion(subject: Subject, *, window: int = 0, stride: int = 0, baseline: s
     total = x.new_zeros((x.shape[0], *places), dtype=full.dtype)
     count = total.new_zeros(places)
     starts = [_starts(size, side, step) for size in places]
+    singles = [subject.row(i) for i in range(x.shape[0])]
     corners = list(itertools.product(*starts))
     for first in track(range(0, len(corners), 16), "Occluding", -(-len(corners) // 16)):
         part = corners[first : first + 16]
-        for row in range(x.shape[0]):
+        for row, one in enumerate(singles):
             variants = x[row : row + 1].repeat(len(part), *[1] * (x.ndim - 1))
             for number, corner in enumerate(part):
                 where = (slice(None),) * (x.ndim - len(places) - 1) + _window(corner, side)
                 variants[number][where] = hidden[row][where]
-            fall = full[row] - subject.score(variants)
+            fall = full[row] - one.score(variants)
             for number, corner in enumerate(part):
                 total[row][_window(corner, side)] += fall[number]
         for corner in part:

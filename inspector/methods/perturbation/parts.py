@@ -37,7 +37,6 @@ class Parts:
     """
 
     subject: Subject
-    row: int
     hidden: Tensor
     labels: Tensor
     lead: int
@@ -54,10 +53,10 @@ class Parts:
         return torch.cat(found).to("cpu", torch.float64)
 
     def _batch(self, shown: Tensor) -> Tensor:
-        x = self.subject.x[self.row : self.row + 1]
+        x = self.subject.x
         masks = shown[:, self.labels].to(x.device)
         masks = masks.reshape(len(shown), *[1] * self.lead, *self.labels.shape, *[1] * self.trail)
-        return self.subject.score(torch.where(masks, x, self.hidden[self.row : self.row + 1]))
+        return self.subject.score(torch.where(masks, x, self.hidden))
 
     def spread(self, values: Tensor) -> Tensor:
         """A number a part (count,) as a map over the places."""
@@ -77,7 +76,7 @@ def by_rows(
     maps: list[Tensor] = []
     missed: list[Tensor] = []
     for row in range(subject.x.shape[0]):
-        cut = cut_row(subject, row, kind=parts, count=count, baseline=baseline, given=labels)
+        cut = cut_row(subject.row(row), kind=parts, count=count, baseline=baseline, given=labels)
         values, residual = solve(cut)
         maps.append(cut.spread(values))
         missed += [] if residual is None else [residual]
@@ -86,10 +85,8 @@ def by_rows(
     return Map(torch.stack(maps), axes, torch.stack(missed) if missed else None, baseline=baseline)
 
 
-def cut_row(
-    subject: Subject, row: int, *, kind: str, count: int, baseline: str, given: Labels = None
-) -> Parts:
-    """One row cut into about `count` parts.
+def cut_row(subject: Subject, *, kind: str, count: int, baseline: str, given: Labels = None) -> Parts:
+    """The only row of a subject cut into about `count` parts.
 
     `kind` is "superpixels" or "grid" for pictures, "each" for every place, "" for the usual choice:
     superpixels, tokens, every number of a table, and `count` equal pieces of a signal.
@@ -106,7 +103,7 @@ def cut_row(
         if labels.shape != places:
             raise BadInput(f"labels: expected one for each of {list(places)}, got {list(labels.shape)}.")
     elif len(places) == 2 and kind != "each":
-        labels = _picture(subject, row, kind or "superpixels", count)
+        labels = _picture(x[0], kind or "superpixels", count)
     elif kind in ("superpixels", "grid"):
         raise BadInput(f"parts {kind!r} are for pictures (n, c, h, w); this input has places {list(places)}.")
     else:
@@ -114,11 +111,11 @@ def cut_row(
         if lead and kind != "each" and len(places) == 1:
             labels = labels * min(count, labels.size) // labels.size
     made = torch.from_numpy(np.ascontiguousarray(labels.astype(np.int64)))
-    return Parts(subject, row, hidden_input(subject, baseline), made, lead, trail)
+    return Parts(subject, hidden_input(subject, baseline), made, lead, trail)
 
 
-def _picture(subject: Subject, row: int, kind: str, count: int) -> npt.NDArray[Any]:
-    pixels = subject.x[row].detach().cpu().double().movedim(0, -1).numpy()
+def _picture(x: Tensor, kind: str, count: int) -> npt.NDArray[Any]:
+    pixels = x.detach().cpu().double().movedim(0, -1).numpy()
     height, width, channels = pixels.shape
     if kind == "grid":
         side = max(1, round((height * width / count) ** 0.5))

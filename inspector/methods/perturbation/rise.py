@@ -25,11 +25,12 @@ def rise(subject: Subject, *, masks: int = 1000, cells: int = 7, keep: float = 0
         raise BadInput("rise hides parts of pictures (n, c, h, w). Use feature-ablation or kernel-shap.")
     size = (x.shape[2], x.shape[3])
     total = x.new_zeros((x.shape[0], *size))
+    singles = [subject.row(i) for i in range(x.shape[0])]
     generator = torch.Generator().manual_seed(subject.seed)
     for first in track(range(0, masks, 16), "Masking", -(-masks // 16)):
         drawn = random_masks(min(16, masks - first), size, cells, keep, generator).to(x)
-        for row in range(x.shape[0]):
-            scores = subject.score(x[row : row + 1] * drawn[:, None])
+        for row, one in enumerate(singles):
+            scores = one.score(one.x * drawn[:, None])
             total[row] += (scores[:, None, None] * drawn).sum(0)
     return Map(total / (keep * masks), ("n", "h", "w"), baseline="zero")
 
