@@ -149,7 +149,7 @@ class Runner:
                 del self.parts[index]
 
     def replay(self, key: str, feeds: Mapping[str, Array], kept: Mapping[str, Any]) -> tuple[Found, Absent]:
-        """The value, with the others of its part, computed from the nearest kept values before it."""
+        """The value, with those before it in its part, computed from the nearest kept values before them."""
         home = self._segment_of(key)
         if home is None:
             return self._replay_whole(key, feeds)
@@ -157,10 +157,13 @@ class Runner:
         crossing = {name: kept[name] for name in segment.inputs if name in kept}
         if any(name not in crossing for name in segment.inputs):
             return self._replay_whole(key, feeds)
-        wanted = [name for name in self._wanted(segment) if not self._is_counted(name)]
+        stop = self._positions[key] + 1
+        before = (name for name in self._wanted(segment) if self._positions[name] < stop)
+        wanted = [name for name in before if not self._is_counted(name)]
         if self.sparing and index not in self.parts:
             self.parts.clear()
-        return self._run_part(index, segment, {**feeds, **crossing}, list(dict.fromkeys([*wanted, key])))
+        short = replace(segment, stop=stop, outputs=())
+        return self._run_part(index, short, {**feeds, **crossing}, list(dict.fromkeys([*wanted, key])))
 
     def counted(self, key: str, kept: Mapping[str, Any]) -> Moments | None:
         """Statistics that the graph itself computed, where the plan asked for them."""
@@ -192,7 +195,10 @@ class Runner:
         keys = plan.keys if plan.strategy == "all" else plan.checkpoints
         later = self._in_bodies if plan.strategy == "checkpoint" else ()
         exposed = expose(plan.graph, keys, plan.values, last=last, flagged=later)
-        return Part(self._open(exposed.proto, self._settings(self._fusion(keys))), exposed)
+        return Part(
+            self._open(exposed.proto, self._settings(self._fusion(keys), scattered=plan.strategy == "all")),
+            exposed,
+        )
 
     @property
     def _in_bodies(self) -> list[str]:
@@ -245,8 +251,8 @@ class Runner:
         shared = self.plan.strategy == "segments"
         return Part(self._open(exposed.proto, self._settings(fusion, shared=shared)), exposed)
 
-    def _settings(self, fusion: Fusion, *, shared: bool = False) -> Settings:
-        return Settings(fusion, shared=shared, threads=self.threads)
+    def _settings(self, fusion: Fusion, *, shared: bool = False, scattered: bool = False) -> Settings:
+        return Settings(fusion, shared=shared, scattered=scattered, threads=self.threads)
 
     def _open(self, proto: onnx.ModelProto, settings: Settings) -> Session:
         session = open_session(self.model, proto, device=self.chosen, settings=settings)

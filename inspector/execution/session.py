@@ -56,13 +56,15 @@ class Settings:
     """How a session is made.
 
     `frugal` gives memory back after every run and executes a node as soon as it can, so that values die
-    early; `shared` takes memory from one arena of the process, where the parts of a graph that run one
+    early; `scattered` says that values leave as outputs, for which no common block of memory can be planned;
+    `shared` takes memory from one arena of the process, where the parts of a graph that run one
     after the other find what earlier ones left. `threads` 0 leaves the number to ONNX Runtime.
     """
 
     fusion: Fusion = "none"
     frugal: bool = False
     shared: bool = False
+    scattered: bool = False
     threads: int = 0
     profile: Path | None = None
 
@@ -186,6 +188,8 @@ def _options(model: Model, proto: onnx.ModelProto, settings: Settings) -> Any:
     if settings.shared and _share_arena():
         options.add_session_config_entry("session.use_env_allocators", "1")
         options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
+        options.enable_mem_pattern = False
+    if settings.scattered:
         options.enable_mem_pattern = False
     if settings.profile is not None:
         options.enable_profiling = True
