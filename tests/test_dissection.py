@@ -327,6 +327,16 @@ def test_planted_concepts_give_one_and_exact_unions(planted: inspector.Model) ->
     )
     assert found.iou[0, 0] == both / either
     assert found.count_by_category() == {"colour": len(found.detectors)}
+    shown = dissection.dissect_layer(planted, labelled, "units", quantile=0.2, show=2)
+    assert list(shown.seen) == list(found.detectors[:2])
+    for sighting in shown.seen[0]:
+        red = examples[int(sighting.image)].masks.get("red")
+        if red is None:
+            assert sighting.concept is None
+            assert not sighting.active.any()
+        else:
+            np.testing.assert_array_equal(sighting.active, red)
+            np.testing.assert_array_equal(sighting.concept, red)
 
 
 def write_masks(folder: Path, kind: str) -> tuple[Path, Path]:
@@ -376,7 +386,7 @@ def test_every_kind_of_mask_is_read(planted: inspector.Model, tmp_path: Path, ki
     assert layer.iou[0, layer.concepts.index("red")] == 1.0
     assert layer.iou[1, layer.concepts.index("green")] == 1.0
     assert list(layer.skipped) == ["torn.png"]
-    assert (tmp_path / "out.html").read_text().count("<img") == 2
+    assert (tmp_path / "out.html").read_text().count("<img") == 3
 
 
 def test_drawn_concepts_need_no_data(planted: inspector.Model) -> None:

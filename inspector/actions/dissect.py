@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -19,13 +20,18 @@ from inspector.errors import BadInput, MissingOption
 from inspector.methods import dissection
 
 if TYPE_CHECKING:
-    from inspector.methods.dissection import Labelled, LayerDissection
+    from inspector.methods.dissection import Labelled, LayerDissection, Sighting
     from inspector.model import Model
     from inspector.views import Figure
 
 __all__ = ["Dissection", "dissect"]
 
 LISTED = 20
+SHOWN = 6
+"""Detectors of every layer whose strongest images are shown."""
+
+DIM = 0.35
+OUTLINE = (230, 0, 200)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class Dissection(Result):
         return Group(*lines)
 
     def figures(self) -> Mapping[str, Figure]:
-        """Detectors by layer and category, and the best units of every layer."""
+        """Detectors by layer and category, the best of every layer, and what they answer to."""
         counts = [layer.count_by_category() for layer in self.layers]
         parts = {kind: [count[kind] for count in counts] for kind in counts[0]}
         drawn = {
@@ -80,6 +86,8 @@ class Dissection(Result):
                     [f"unit {unit}: {layer.labels[unit]}" for unit in best],
                     top=LISTED, order="given", label="IoU", title=f"Best detectors of {layer.layer}",
                 )  # fmt: skip
+            if layer.seen:
+                drawn[f"{layer.layer} units"] = _sheet(layer)
         return drawn
 
 
@@ -137,6 +145,7 @@ def dissect(
             preprocess=preprocess,
             device=device,
             engine=engine,
+            show=SHOWN,
         )
         for name in names
     )
@@ -145,6 +154,31 @@ def dissect(
         lines = [*(_sentence(one) for one in found), *_facts(result)]
         pictures.write_page(path, f"Dissection of {model.name}", lines, result.figures())
     return result
+
+
+def _sheet(layer: LayerDissection) -> Figure:
+    """A row a detector: its strongest images, dark where it is below its threshold, its concept outlined."""
+    units = list(layer.seen)
+    most = max(len(shown) for shown in layer.seen.values())
+    rows = [[_lit(one) for one in layer.seen[unit]] for unit in units]
+    texts = [[f"{one.value:.4g}" for one in layer.seen[unit]] for unit in units]
+    return views.draw_sheet(
+        [row + [None] * (most - len(row)) for row in rows],
+        row_labels=[f"unit {unit}: {layer.labels[unit]}, IoU {layer.iou[unit].max():.2f}" for unit in units],
+        texts=[row + [""] * (most - len(row)) for row in texts],
+        title=f"What the best detectors of {layer.layer} answer to",
+        note="Bright: above the unit's threshold. Outlined: the concept, in images that carry it.",
+        side=150,
+    )
+
+
+def _lit(one: Sighting) -> Any:
+    picture = np.where(one.active[..., None], one.picture, DIM * one.picture).astype(np.uint8)
+    if one.concept is not None:
+        framed = np.pad(one.concept, 1, mode="edge")
+        inner = framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]
+        picture[one.concept & ~inner] = OUTLINE
+    return picture
 
 
 def _labelled(model: Model, data: Path | None, masks: Path | None, images: int, seed: int) -> Labelled:

@@ -73,7 +73,7 @@ class Maximized(Result):
     def figure(self, media: Any = "image/png") -> Figure:
         """All pictures in rows of four, each with its objective and score."""
         cells: list[tuple[Any, str]] = [
-            (picture, f"{made.objective}   {score:.3g}")
+            (picture, f"{made.objective}   {score:.4g}")
             for made in self.found
             for picture, score in zip(made.pictures, made.after, strict=True)
         ]

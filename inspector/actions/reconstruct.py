@@ -175,7 +175,7 @@ def _pair(one: Projection, index: int) -> tuple[Any, Any, str]:
     """A channel's region, what projects back to it, and a line about it."""
     top, left, bottom, right = one.windows[index] or (0, 0, *one.picture.shape[:2])
     place = (slice(top, bottom), slice(left, right))
-    text = f"{one.channels[index]}: {one.maxima[index]:.3g}"
+    text = f"{one.channels[index]}: {one.maxima[index]:.4g}"
     return one.picture[place], _gray(one.alone[index][place]), text
 
 

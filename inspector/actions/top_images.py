@@ -157,15 +157,15 @@ def _sheet(found: TopImages, unit: int) -> Figure:
     return views.draw_sheet(
         [crops, masked],
         row_labels=["region that the place sees", f"active above {LIT:.0%} of its maximum"],
-        texts=[[f"{hit.value:.3g}" for hit in hits], [Path(hit.image).name for hit in hits]],
+        texts=[[f"{hit.value:.4g}" for hit in hits], [Path(hit.image).name for hit in hits]],
         title=f"Unit {unit} of {found.layer}",
         side=150,
     )
 
 
 def _lit(picture: Any, values: Any) -> Any:
-    """The picture, dark where the enlarged map is below half its maximum."""
+    """The picture, dark where the enlarged map is below half its maximum, all dark for a silent unit."""
     size = (picture.shape[1], picture.shape[0])
     raised = np.asarray(Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
-    on = raised >= LIT * raised.max()
+    on = (raised >= LIT * raised.max()) & (raised > 0)
     return np.where(on[..., None], picture, (DIM * picture)).astype(np.uint8)

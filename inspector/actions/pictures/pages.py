@@ -23,7 +23,7 @@ body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1400
   color: #16202c; background: #fff }}
 p {{ margin: .2rem 0; color: #55606e; overflow-wrap: anywhere }}
 figure {{ margin: 1.5rem 0; overflow-x: auto }}
-img {{ max-width: 100%; height: auto; border: 1px solid #e2e6eb }}
+img {{ max-width: 100%; height: auto; box-sizing: border-box; border: 1px solid #e2e6eb }}
 </style></head><body><h1>{title}</h1>
 {body}
 </body></html>

@@ -6,6 +6,7 @@ from .projecting import Projection as Projection
 from .projecting import project as project
 from .ranking import Ranking as Ranking
 from .receptive import receptive_window as receptive_window
+from .sighting import Sighting as Sighting
 from .sources import Item as Item
 from .sources import stream_pictures as stream_pictures
 from .strongest import Hit as Hit

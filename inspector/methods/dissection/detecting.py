@@ -17,6 +17,9 @@ from inspector.execution.engines import run_parts
 from inspector.methods.dissection.concepts import Example, Labelled, Mask
 from inspector.methods.dissection.enlarging import active_pixels
 from inspector.methods.dissection.layer_maps import LayerMaps, open_layers
+from inspector.methods.dissection.placing import place_masks
+from inspector.methods.dissection.ranking import Ranking
+from inspector.methods.dissection.sighting import SIGHTED, Sighting, sightings
 from inspector.methods.dissection.tails import TailSketch
 from inspector.model import Model
 from inspector.progress import track
@@ -39,7 +42,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class LayerDissection:
     """IoU of every unit with every concept, (units, concepts), and the thresholds (units,).
 
-    The union counts the images that carry the concept. `labels` has the best concept of every unit.
+    The union counts the images that carry the concept. `labels` has the best concept of every unit. `seen`
+    has the strongest images of the best detectors.
     """
 
     layer: str
@@ -50,6 +54,7 @@ class LayerDissection:
     images: int
     skipped: Mapping[str, str]
     minimum: float = IOU
+    seen: Mapping[int, tuple[Sighting, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -101,12 +106,14 @@ def dissect_layer(
     preprocess: str | Preprocess | None = None,
     device: str = "cpu",
     engine: str = "embedded",
+    show: int = 0,
 ) -> LayerDissection:
     """Two passes over the data: exact thresholds, then IoU at the size that the model sees.
 
     Memory: the share `quantile` of a layer's values over the data, and the maps of the first images up to
     `HELD_BYTES`, which the second pass need not compute again.
-    `engine` is "embedded" or "ray[:address]"; both give the same bits.
+    `engine` is "embedded" or "ray[:address]"; both give the same bits. `show` is the number of best detectors
+    whose strongest images are kept in `seen`.
 
     Raises:
         BadInput: no picture could be read, or none that could shows a concept.
@@ -118,7 +125,7 @@ def dissect_layer(
     key = layers.keys[0]
     gpu = device == "cuda"
     held = _Held({}, HELD_BYTES)
-    first = functools.partial(_tails, layers, key, labelled, quantile, held)
+    first = functools.partial(_tails, layers, key, labelled, quantile, held, SIGHTED if show else 0)
     tails = run_parts(engine, functools.partial(first, None), f"Thresholds of {key}", gpu=gpu)
     needed = math.floor(quantile * sum(tail.values for tail in tails)) + 1
     if any(tail.sketch is not None and tail.sketch.kept < needed for tail in tails):  # maps of many sizes
@@ -128,9 +135,15 @@ def dissect_layer(
     counts = run_parts(engine, second, f"Overlaps of {key}", gpu=gpu)
     both, either = sum(part[0] for part in counts), sum(part[1] for part in counts)
     iou = np.divide(both, either, out=np.zeros(np.shape(both)), where=np.asarray(either) > 0)
-    return LayerDissection(
+    found = LayerDissection(
         key, labelled.concepts, labelled.categories, iou, thresholds, images, skipped, minimum
     )
+    rankings = [tail.ranking for tail in tails if tail.ranking is not None]
+    if not show or not rankings:
+        return found
+    ranking = functools.reduce(Ranking.merged, rankings)
+    units = {unit: found.labels[unit] for unit in found.detectors[:show]}
+    return replace(found, seen=sightings(layers, key, labelled, ranking, units, thresholds))
 
 
 @dataclass(frozen=True)
@@ -154,7 +167,7 @@ def _shown(layers: LayerMaps, key: str, example: Example) -> _Shown:
     maps = layers.maps(example.picture)[key]
     if not example.masks:
         return _Shown(maps, np.zeros((0, 0), np.uint8), (0, 0), ())
-    placed = _placed(layers.recipe, example.picture, example.masks)
+    placed = place_masks(layers.recipe, example.picture, example.masks)
     packed = np.packbits(placed.reshape(len(placed), -1), axis=1)
     return _Shown(maps, packed, (placed.shape[1], placed.shape[2]), tuple(example.masks))
 
@@ -180,15 +193,17 @@ class _Tail:
     images: int
     values: int
     skipped: dict[str, str]
+    ranking: Ranking | None
 
 
 def _tails(
-    layers: LayerMaps, key: str, labelled: Labelled, quantile: float, held: _Held, kept: int | None,
-    part: int, parts: int,
+    layers: LayerMaps, key: str, labelled: Labelled, quantile: float, held: _Held, ranked: int,
+    kept: int | None, part: int, parts: int,
 ) -> _Tail:  # fmt: skip
     """The `kept` largest values over a share of the examples; None expects all maps as large as the first."""
     sketch: TailSketch | None = None
     skipped: dict[str, str] = {}
+    ranking: Ranking | None = None
     images, values = 0, 0
     for number in track(range(part, labelled.count, parts), f"Thresholds of {key}"):
         shown = held.shown.get(number)
@@ -205,8 +220,10 @@ def _tails(
             expected = math.floor(quantile * rows.shape[1] * labelled.count) + 1
             sketch = TailSketch.empty(kept or expected, len(rows))
         sketch = sketch.merged(rows)
+        if ranked:
+            ranking = (ranking or Ranking.empty(len(rows), ranked)).with_image(number, rows)
     layers.forget()
-    return _Tail(None if sketch is None else sketch.settled(), images, values, skipped)
+    return _Tail(None if sketch is None else sketch.settled(), images, values, skipped, ranking)
 
 
 def _thresholds(
@@ -268,23 +285,3 @@ def _counts(
         for column, mask in enumerate(masks):
             shared[:, column] += np.bincount(unit[mask[place]], minlength=units)
     return shared, active
-
-
-def _placed(recipe: Preprocess, picture: npt.NDArray[np.uint8], masks: Mapping[str, Mask]) -> Mask:
-    """Masks stretched over their picture and cut as the model sees it, (masks, h, w)."""
-    height, width = picture.shape[:2]
-    nearest = replace(recipe, resample="nearest")
-    stretch = Preprocess(size=(height, width), fit="stretch", resample="nearest")
-    found: dict[str, Mask] = {}
-    for size in dict.fromkeys(mask.shape for mask in masks.values()):
-        names = [name for name, mask in masks.items() if mask.shape == size]
-        for start in range(0, len(names), 3):  # three masks are the colours of one picture
-            three = names[start : start + 3]
-            values = np.zeros((*size, 3), np.uint8)
-            for channel, name in enumerate(three):
-                values[..., channel] = masks[name]
-            if size != (height, width):
-                values = stretch.place(values)
-            cut = nearest.place(values)
-            found |= {name: cut[..., channel] > 0 for channel, name in enumerate(three)}
-    return np.stack([found[name] for name in masks])
