@@ -26,6 +26,7 @@ from inspector.comparison.canonical import canonical
 from inspector.comparison.causes import Cause, likely_cause
 from inspector.comparison.differences import aligned
 from inspector.comparison.edits import edits
+from inspector.comparison.mirrored import mirrored, turned
 from inspector.comparison.probing import Probe, input_links, probes
 from inspector.comparison.sequence import ordered
 from inspector.comparison.weight_changes import WeightChange, by_change
@@ -74,7 +75,8 @@ class Comparison:
 
     `node_weights` go by the key of the pair in A, `activations` in graph order (empty where none were
     compared), `outputs` are those of the whole models. `notes` say what was normalised away, and what could
-    not be compared.
+    not be compared. `mirrored` says that B works on pictures with height and width exchanged: its values
+    were compared with its inputs turned.
     """
 
     alignment: Alignment
@@ -86,6 +88,7 @@ class Comparison:
     samples: int
     unseen: str
     notes: tuple[str, ...]
+    mirrored: bool = False
 
     def _repr_html_(self) -> str:
         a, b = self.alignment.a.model, self.alignment.b.model
@@ -144,7 +147,12 @@ class Comparison:
 
     @property
     def activations_agree(self) -> bool:
-        """Whether values were compared, and all pairs and outputs are within their limits."""
+        """Whether values were compared and are within their limits, without turning any input."""
+        return self.values_agree and not self.mirrored
+
+    @property
+    def values_agree(self) -> bool:
+        """Whether what was measured is within its limits, be the pictures of B turned or not."""
         found = (*self.activations, *self.outputs)
         return bool(self.outputs) and all(change.agrees for change in found)
 
@@ -187,8 +195,9 @@ def compare(
     (0: activations are not compared). `tolerance` is the relative L2 up to which values agree.
     """
     alignment = _aligned(canonical(open_model(a)), canonical(open_model(b)))
-    found_edits = (*edits(alignment), *compare_bodies(alignment))
     weights = compare_weights(alignment)
+    mirror = mirrored(alignment, (change for changes in weights.values() for change in changes))
+    found_edits = (*edits(alignment, mirror), *compare_bodies(alignment))
     notes = [f"A: {note}." for note in alignment.a.notes] + [f"B: {note}." for note in alignment.b.notes]
     measured, samples = Measured((), ()), list[Probe]()
     obstacle = _obstacle(alignment.a.model, "A") or _obstacle(alignment.b.model, "B")
@@ -197,6 +206,7 @@ def compare(
     elif random or inputs is not None:
         try:
             samples = probes(alignment, inputs, count=random, seed=seed, preprocess=preprocess)
+            samples = [turned(alignment, probe) for probe in samples] if mirror else samples
             measured = compare_activations(alignment, samples, tolerance=tolerance, device=device)
         except InspectorError as fact:
             if inputs is not None and isinstance(fact, BadInput):
@@ -209,7 +219,7 @@ def compare(
     unseen = _unseen(alignment, measured)
     return Comparison(
         alignment, found_edits, weights, measured.nodes, measured.outputs, divergence, len(samples), unseen,
-        (*notes, *_output_layout(measured)),
+        (*notes, *_output_layout(measured)), mirror,
     )  # fmt: skip
 
 
@@ -295,6 +305,11 @@ def _verdict(found: Comparison) -> str:
     if found.same:
         how = "" if found.weights_agree else ", weights differ in form only"
         return f"the same network: structure and activations agree{how}"
+    if found.mirrored and found.structure_agrees and found.values_agree:
+        return (
+            "the same network for turned pictures: structure agrees, and activations do once height and "
+            "width of B's input are exchanged"
+        )
     weights = "equal weights" if found.weights_agree else "other weights"
     if found.structure_agrees:
         if not found.outputs:

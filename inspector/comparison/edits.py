@@ -6,6 +6,7 @@ from inspector.comparison.alignment import Alignment, Atom, CanonicalGraph, Edit
 from inspector.comparison.copies import unmatched
 from inspector.comparison.folded_changes import folded_changes
 from inspector.comparison.layout_changes import layout_changes
+from inspector.comparison.windows import same_window
 
 __all__ = ["edits"]
 
@@ -13,10 +14,11 @@ _LAYERS = ("Conv", "ConvTranspose", "Dense")
 Group = dict[tuple[EditKind, str, str], list[Pair]]
 
 
-def edits(alignment: Alignment) -> tuple[Edit, ...]:
+def edits(alignment: Alignment, mirrored: bool = False) -> tuple[Edit, ...]:
     """Structure first, then operators, widths, attributes and layout; equal differences are one edit.
 
     Where a side holds weights only, just the layers whose weights the other side lacks are told.
+    `mirrored` says that B works on pictures with height and width swapped.
     """
     bare = not (alignment.a.edges and alignment.b.edges)
     found = unmatched(alignment.a, _told(alignment.only_a, bare), "remove")
@@ -31,7 +33,7 @@ def edits(alignment: Alignment) -> tuple[Edit, ...]:
         for (kind, subject, text), pairs in groups.items():
             if kind == order:
                 found.append(_edit(alignment, (kind, subject, text), pairs))
-    return (*found, *folded_changes(alignment), *layout_changes(alignment))
+    return (*found, *folded_changes(alignment), *layout_changes(alignment, mirrored))
 
 
 def _told(atoms: tuple[Atom, ...], bare: bool) -> tuple[Atom, ...]:
@@ -80,6 +82,8 @@ def _follows(alignment: Alignment, pair: Pair, name: str) -> bool:
     Axes counted from the front on one side and from the back on the other cannot be compared.
     """
     a, b = pair.a.attributes, pair.b.attributes
+    if name in ("pads", "ceil_mode") and same_window(alignment, pair):
+        return True
     if name == "pads":
         return a.get("kernel") != b.get("kernel") or a.get("dilations") != b.get("dilations")
     if name == "group":

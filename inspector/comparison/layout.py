@@ -16,6 +16,9 @@ _ALONE = frozenset(
     )
 )
 _PAIRS = frozenset(("Add", "Mul", "Sub", "Div", "Max", "Min", "Concat", "Part"))
+_ALONG = frozenset(("Softmax", "LogSoftmax"))
+_PLAIN_SOFTMAX = 13
+"""Opset from which a softmax runs along one axis; before, over all axes from that one on."""
 Shape = Sequence[int | str | None] | None
 Piece = tuple[str, int | str]
 Parts = list[list[Piece]]
@@ -85,6 +88,9 @@ def push_layout(draft: Draft) -> None:
             continue
         if step.op in _ALONE and len(step.slots) == 1:
             notes, computed[0].notes = computed[0].notes, ()
+        elif step.op in _ALONG and (axis := _along(draft, step)) is not None:
+            notes, computed[0].notes = computed[0].notes, ()
+            step.attributes = {"axis": axis}
         elif step.op in _PAIRS and len(computed) == len(step.slots):
             notes = _last_turn(computed, step)
         else:
@@ -93,6 +99,17 @@ def push_layout(draft: Draft) -> None:
     for value in draft.outputs:
         if moved.get(value):
             draft.counts["outputs in another layout"] = draft.counts.get("outputs in another layout", 0) + 1
+
+
+def _along(draft: Draft, step: Step) -> int | None:
+    """The axis of a softmax in the layout of its source, counted from the front; None where it is not one."""
+    shape = draft.shape(step.read[0]) if step.read else None
+    order = None if shape is None else permutation(step.slots[0].notes, len(shape))
+    if order is None or not step.slots[0].notes:
+        return None
+    old = draft.model.opset < _PLAIN_SOFTMAX
+    axis = int(step.attributes.get("axis", 1 if old else -1)) % len(order)
+    return None if old and axis != len(order) - 1 else order[axis]
 
 
 def _last_turn(computed: list[Operand], step: Step) -> tuple[str, ...]:

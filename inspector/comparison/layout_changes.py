@@ -12,11 +12,11 @@ from inspector.comparison.layout import Order, net_order
 __all__ = ["layout_changes"]
 
 
-def layout_changes(alignment: Alignment) -> list[Edit]:
+def layout_changes(alignment: Alignment, mirrored: bool = False) -> list[Edit]:
     """Edges between matched nodes whose transposes and reshapes amount to different orders.
 
     Transposes at the inputs of the model are the layout of its files and not told; neither is a flatten in
-    another order whose weights are permuted to fit.
+    another order whose weights are permuted to fit. Where B is `mirrored`, its axes 2 and 3 trade places.
     """
     into_a, into_b = _into(alignment.a), _into(alignment.b)
     partner = {pair.a.key: pair.b.key for pair in alignment.pairs}
@@ -29,6 +29,7 @@ def layout_changes(alignment: Alignment) -> list[Edit]:
                 continue
             other = min(others, key=lambda e: e.operand != edge.operand)
             first, second = net_order(edge.notes), net_order(other.notes)
+            second = _mirror(second) if mirrored and second is not None else second
             if first is None or second is None or _equal(first, second) or _fitted(alignment, pair):
                 continue
             text = f"{pair.a.op} reads its operand in another order: {_shown(first)} -> {_shown(second)}"
@@ -46,6 +47,11 @@ def _into(graph: CanonicalGraph) -> dict[str, list[Edge]]:
     for edge in graph.edges:
         found.setdefault(edge.target, []).append(edge)
     return found
+
+
+def _mirror(order: Order) -> Order:
+    """An order of pictures whose height and width are exchanged, in terms of those that are not."""
+    return tuple({"2": "3", "3": "2"}.get(name, name) for name in order[0]), order[1]
 
 
 def _equal(first: Order, second: Order) -> bool:

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from inspector import dtypes
-from inspector.comparison.alignment import Alignment
+from inspector.comparison.alignment import Alignment, CanonicalGraph
 from inspector.errors import BadInput
 from inspector.execution.feeds import complete_feeds, random_feeds
 from inspector.execution.inputs import read_inputs
 from inspector.execution.picture_files import PICTURE_SUFFIXES
 from inspector.model import Model, Value
 
-__all__ = ["InputLink", "Probe", "input_links", "probes"]
+__all__ = ["InputLink", "Probe", "input_links", "probes", "source_order"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _TRANSPOSE = re.compile(r"axes (\d+(?:,\d+)*)\b")
@@ -112,6 +112,11 @@ def _axes(notes: Sequence[str]) -> tuple[int, ...] | None:
         axes = tuple(int(n) for n in said[1].split(","))
         total = axes if total is None else tuple(total[i] for i in axes)
     return total
+
+
+def source_order(graph: CanonicalGraph, key: str) -> tuple[int, ...] | None:
+    """The axes of an input in the order in which the first node behind it reads them."""
+    return next((_axes(edge.notes) for edge in graph.edges if edge.source == key), None)
 
 
 def _random(a: Model, b: Model, links: tuple[InputLink, ...], seed: int) -> Probe:

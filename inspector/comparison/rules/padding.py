@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -91,16 +92,32 @@ def window(draft: Draft, step: Step) -> dict[str, Any]:
     }
     automatic = str(given.get("auto_pad") or "NOTSET")
     pads = tuple(given.get("pads") or (0,) * 2 * rank)
+    up = bool(given.get("ceil_mode"))
+    if step.op == "MaxPool" and not up and _rounds_up(automatic, pads, found):
+        automatic, pads, up = "NOTSET", (*pads[:rank], *pads[:rank]), True
     found["pads"] = _automatic(draft, step, automatic, found) if automatic.startswith("SAME") else pads
     if weight is not None:
         found["group"] = given.get("group", 1)
-    if given.get("ceil_mode"):
+    if up:
         found["ceil_mode"] = 1
     if step.op == "AveragePool" and given.get("count_include_pad") and any(found["pads"]):
         found["count_include_pad"] = 1
     if any(given.get("output_padding") or ()):
         found["output_padding"] = tuple(given["output_padding"])
     return found
+
+
+def _rounds_up(automatic: str, pads: tuple[int, ...], sizes: Mapping[str, Any]) -> bool:
+    """Whether a MaxPool keeps the rest at the end as `ceil_mode` does, whatever the size of its input.
+
+    SAME_UPPER does so for windows that do not overlap; so do further pads at the end of one stride less one.
+    """
+    strides, kernel = sizes["strides"], sizes["kernel"]
+    if automatic != "NOTSET":
+        return automatic == "SAME_UPPER" and bool(strides == kernel)
+    rest = [end - begin for begin, end in zip(pads[: len(kernel)], pads[len(kernel) :], strict=True)]
+    whole = all(stride <= size for stride, size in zip(strides, kernel, strict=True))
+    return whole and any(rest) and rest == [stride - 1 for stride in strides]
 
 
 def _automatic(draft: Draft, step: Step, mode: str, sizes: dict[str, Any]) -> Any:
