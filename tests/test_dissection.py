@@ -24,6 +24,7 @@ from inspector.methods.dissection import detecting
 from inspector.methods.dissection.concepts import Example, Labelled
 from inspector.methods.dissection.enlarging import active_pixels, enlarged
 from inspector.methods.dissection.layer_maps import open_layers
+from inspector.methods.dissection.run_lengths import decode_mask
 from inspector.methods.dissection.tails import TailSketch
 
 SIDE = 24
@@ -359,6 +360,13 @@ def write_masks(folder: Path, kind: str) -> tuple[Path, Path]:
                 place.mkdir(parents=True, exist_ok=True)
                 larger = np.kron(mask, np.ones((3, 3))).astype(np.uint8) * 255
                 Image.fromarray(larger).save(place / f"p{number}.png")
+            if kind == "run lengths":
+                turns = np.flatnonzero(np.diff(mask.T.ravel(), prepend=False, append=~mask.T.ravel()[-1]))
+                runs = np.diff(turns, prepend=0).tolist()
+                record["annotations"].append(
+                    {"image_id": number, "category_id": category, "id": value,
+                     "segmentation": {"size": [SIDE, SIDE], "counts": runs}}
+                )  # fmt: skip
             for row, column in np.argwhere(mask) if kind == "coco" else ():
                 record["annotations"].append(
                     {"image_id": number, "category_id": category, "id": value,
@@ -370,13 +378,13 @@ def write_masks(folder: Path, kind: str) -> tuple[Path, Path]:
             paletted.save(masks / f"p{number}.png")
     if kind == "palette":
         (masks / "labels.txt").write_text("nothing\nred\ngreen\n")
-    if kind == "coco":
+    if kind in ("coco", "run lengths"):
         (masks / "instances.json").write_text(json.dumps(record))
     (data / "torn.png").write_bytes(b"x")
     return data, masks
 
 
-@pytest.mark.parametrize("kind", ["folders", "palette", "coco"])
+@pytest.mark.parametrize("kind", ["folders", "palette", "coco", "run lengths"])
 def test_every_kind_of_mask_is_read(planted: inspector.Model, tmp_path: Path, kind: str) -> None:
     data, masks = write_masks(tmp_path, kind)
     result = inspector.dissect(
@@ -387,6 +395,23 @@ def test_every_kind_of_mask_is_read(planted: inspector.Model, tmp_path: Path, ki
     assert layer.iou[1, layer.concepts.index("green")] == 1.0
     assert list(layer.skipped) == ["torn.png"]
     assert (tmp_path / "out.html").read_text().count("<img") == 3
+
+
+def test_compressed_run_lengths_are_those_of_coco() -> None:
+    """The text was made by pycocotools of the mask that is drawn here."""
+    text = (
+        "06a0KO50K15NK35LKh00000000@0I070I070I070I070I070I0F47L30E85H60D<3D90D>1B;0D`0O@=0E`0M@>0Eb0;^OFb09^O"
+        "Gd07\\OJd05\\OKf0;00000O2O00000IXONh01XO0h0OXO2h0MXO5f0KZO6f0IZO8f0GZO:f0EZO=d0C\\O=e0B[O>0Cb0O^O>0D"
+        "c0<]OFa0:_OG`09@I>7BK<5DN9c0KQOLU100000000000@0I070I070I070]O"
+    )
+    row, column = np.mgrid[:40, :57]
+    drawn = (row - 18) ** 2 / 150 + (column - 30) ** 2 / 300 < 1
+    drawn |= (row < 6) & (column < 4)
+    drawn |= (row + column) % 23 == 0
+    np.testing.assert_array_equal(decode_mask({"size": [40, 57], "counts": text}), drawn)
+    for wrong in (text[:-1] + "o", text[:-1], text + "\x00", [3, 4]):
+        with pytest.raises(ValueError, match="run lengths"):
+            decode_mask({"size": [40, 57], "counts": wrong})
 
 
 def test_drawn_concepts_need_no_data(planted: inspector.Model) -> None:

@@ -121,7 +121,7 @@ def dissect(
         layer: Value, node or scope whose channels are the units. Repeatable.
         data: Folder of pictures; without it pictures of colours, textures, shapes and letters are drawn.
         masks: Folder of masks named like the pictures: a folder a concept, palette PNGs with labels.txt, or
-            COCO polygons (.json).
+            a COCO file (.json).
         images: How many pictures are drawn where no data is given.
         quantile: Share of a unit's values above its threshold.
         iou: Overlap above which a unit counts as a detector.

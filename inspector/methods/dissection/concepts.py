@@ -1,4 +1,4 @@
-"""Which pixels show which concept? Masks from concept folders, palette PNGs or COCO polygons."""
+"""Which pixels show which concept? Masks from concept folders, palette PNGs or COCO files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, UnidentifiedImageError
 from inspector.errors import BadInput
 from inspector.execution import read_picture
 from inspector.execution.picture_files import PICTURE_SUFFIXES
+from inspector.methods.dissection.run_lengths import decode_mask
 
 __all__ = ["Example", "Labelled", "labelled_folder"]
 
@@ -62,7 +63,8 @@ def labelled_folder(data: str | Path, masks: str | Path) -> Labelled:
 
     `masks` holds a folder a concept (`masks/stripes/cat.png`, anything but black shows it; a folder deeper,
     `masks/texture/stripes/cat.png`, names the category), or palette or grey PNGs whose value is an index
-    into `labels.txt` (a line an index, 0 is nothing), or is or holds a COCO .json with polygons.
+    into `labels.txt` (a line an index, 0 is nothing), or is or holds a COCO .json with polygons or run
+    lengths.
 
     Raises:
         BadInput: no masks, or no picture that any belongs to.
@@ -169,25 +171,35 @@ def _coco(root: Path, pictures: list[Path], path: Path) -> Labelled:
         names = {row["id"]: row["name"] for row in record["categories"]}
         kinds = {row["name"]: row.get("supercategory") or "concept" for row in record["categories"]}
         images = {row["id"]: row for row in record["images"]}
-        drawn: dict[str, list[tuple[str, list[list[float]], tuple[int, int]]]] = {}
+        drawn: dict[str, list[tuple[str, Any, tuple[int, int]]]] = {}
         for row in record["annotations"]:
             image = images[row["image_id"]]
-            if isinstance(row.get("segmentation"), list):
+            if row.get("segmentation"):
                 size = (int(image["width"]), int(image["height"]))
                 entry = (names[row["category_id"]], row["segmentation"], size)
                 drawn.setdefault(Path(image["file_name"]).stem, []).append(entry)
-    except (OSError, ValueError, KeyError, TypeError) as cause:
-        raise BadInput(f"{path} is no COCO file of polygons: {type(cause).__name__} {cause}.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as cause:
+        raise BadInput(f"{path} is no COCO file of masks: {type(cause).__name__} {cause}.") from None
     _some_match(root, pictures, drawn, path)
 
     def masks_of(picture: Path, _: Pixels) -> Mapping[str, Mask]:
         made: dict[str, Mask] = {}
-        for concept, polygons, size in drawn.get(picture.stem, []):
-            canvas = Image.new("1", size)
-            for polygon in polygons:
-                ImageDraw.Draw(canvas).polygon(list(zip(polygon[::2], polygon[1::2], strict=True)), fill=1)
-            mask = np.asarray(canvas, bool)
-            made[concept] = mask | made[concept] if concept in made else mask
+        for concept, segmentation, size in drawn.get(picture.stem, []):
+            try:
+                mask = _segment(segmentation, size)
+                made[concept] = mask | made[concept] if concept in made else mask
+            except (ValueError, KeyError, TypeError) as cause:
+                raise BadInput(f"a mask of {concept} in {path.name} cannot be read: {cause}.") from None
         return made
 
-    return _labelled(root, pictures, kinds, masks_of, f"polygons of {path.name}")
+    return _labelled(root, pictures, kinds, masks_of, f"masks of {path.name}")
+
+
+def _segment(segmentation: Any, size: tuple[int, int]) -> Mask:
+    """Run lengths, or polygons drawn at a size (w, h)."""
+    if isinstance(segmentation, dict):
+        return decode_mask(cast(Mapping[str, Any], segmentation))
+    canvas = Image.new("1", size)
+    for polygon in segmentation:
+        ImageDraw.Draw(canvas).polygon(list(zip(polygon[::2], polygon[1::2], strict=True)), fill=1)
+    return np.asarray(canvas, bool)
