@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
@@ -183,3 +184,44 @@ def test_a_second_model_comes_later(opened: Any, fixtures: Path, edited: Path) -
     page.locator("header .name").get_by_text("edited").wait_for()
     page.locator(".differences tbody tr").first.wait_for()
     assert page.url != before
+
+
+def test_files_of_weights_are_compared_weight_by_weight(opened: Any, tmp_path: Path) -> None:
+    kernel = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for name, last in (("one", 1), ("two", 2)):
+        np.savez(tmp_path / f"{name}.npz", kernel=kernel, scale=np.array([1, last], np.float32))
+    page = opened(tmp_path / "one.npz", tmp_path / "two.npz")
+    page.locator(".differences tbody tr").first.click()
+    assert len(_rows(page)) == 1
+    pair = page.get_by_role("region", name="Chosen pair")
+    pair.locator(".maps canvas").wait_for()
+    assert "largest |B − A| 1" in pair.inner_text()
+    assert page.locator(".panes").count() == 0, "there is nothing to draw"
+    _shot(page, "compare weights")
+
+
+def test_one_file_twice_is_told(opened: Any, fixtures: Path) -> None:
+    page = opened(fixtures / "squeezenet1_1.onnx", fixtures / "squeezenet1_1.onnx")
+    page.get_by_text("Both files hold the same model").wait_for()
+
+
+def test_an_input_that_does_not_fit_is_told(
+    opened: Any, page: Any, fixtures: Path, edited: Path, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((1, 5), np.float32))
+    opened(fixtures / "squeezenet1_1.onnx", edited, given=tmp_path / "x.npy")
+    page.get_by_role("alert").wait_for()
+    assert "4 axes" in page.get_by_role("alert").inner_text()
+    page.get_by_role("button", name="Random instead").click()
+    _compared(page)
+    assert page.get_by_role("alert").count() == 0
+
+
+def test_a_weight_stands_beside_its_partner(opened: Any, fixtures: Path, edited: Path) -> None:
+    page = opened(fixtures / "squeezenet1_1.onnx", edited)
+    _compared(page)
+    page.locator(".differences tbody tr").first.click()
+    page.get_by_role("tab", name="Weights").click()
+    page.get_by_text("Beside its partner in edited.onnx").click()
+    page.locator(".besides .maps canvas").wait_for()
+    assert "largest |B − A| 0.5" in page.locator(".besides").inner_text()

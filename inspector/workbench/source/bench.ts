@@ -20,7 +20,7 @@ export interface Bench {
   open: Set<number>; toggle(block: number): void; openTo(depth: number): void;
   query: string; setQuery(query: string): void; found: Set<number>; setFound(found: Set<number>): void;
   overlay: string; setOverlay(name: string): void;
-  /** The model compared with, or "". */ other: string; setOther(digest: string): void; add(file: File): Promise<string>;
+  /** The models that the server was started with. */ given: string[]; /** The model compared with, or "". */ other: string; setOther(digest: string): void; add(file: File): Promise<string>;
   /** Key of the node selected in the other model, or "". */ partner: string; setPartner(key: string): void;
   /** The last comparison with it, or null. */ compared: Compared | null; setCompared(compared: Compared | null): void;
   /** The chosen view's id. */ view: string; setView(id: string): void;
@@ -77,6 +77,6 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
     start().catch((fault) => models.fail(fault.message));
   }, [dropped]);
   return { graph, digest, dark, source, live, fixed, models: models.models, schemas: models.schemas, choose: models.choose, fail: models.fail,
-    selected, pick, show, reveal, idOf, open, toggle, openTo, query, setQuery, found, setFound, overlay, setOverlay, view, setView,
+    given, selected, pick, show, reveal, idOf, open, toggle, openTo, query, setQuery, found, setFound, overlay, setOverlay, view, setView,
     other, setOther, add: models.add, partner, setPartner, compared, setCompared, weight, setWeight, value, setValue, input, setInput, run, setRun };
 }

@@ -5,7 +5,7 @@ import type { Match } from "./compare_match";
 import { CompareWith } from "./compare_with";
 import { cut, plain } from "./graph";
 
-export function CompareBar({ bench, match }: { bench: Bench; match: Match | null }) {
+export function CompareBar({ bench, match, busy }: { bench: Bench; match: Match | null; busy: boolean }) {
   const upload = async (event: Event) => {
     const field = event.currentTarget as HTMLInputElement, file = field.files?.[0];
     if (!file) return;
@@ -13,7 +13,7 @@ export function CompareBar({ bench, match }: { bench: Bench; match: Match | null
     field.value = "";
   };
   const swap = () => { writeAddress({ ...readAddress(), other: bench.digest, node: "", partner: "" }); bench.choose(bench.other); };
-  const words = match?.record.verdict ?? "Comparing …", notes = match?.record.notes ?? [];
+  const words = match?.record.verdict ?? (busy ? "comparing …" : "not compared"), notes = match?.record.notes ?? [];
   return <div class="versus">
     <span class="who"><b>A</b> {cut(plain(bench.graph.doc.name), 40)} <button title="Show B on the left and A on the right" onClick={swap}>Swap</button> <b>B</b> <CompareWith bench={bench} /></span>
     <span class="fed">fed with {bench.input ? "the given input" : "random numbers"} {bench.input && <button onClick={() => bench.setInput("")}>Random instead</button>}<label class="button">Picture or array …<input type="file" aria-label="Input for both models" onChange={upload} /></label></span>

@@ -11,13 +11,17 @@ export interface WeightRecord { a: string; b: string; state: string; detail: str
 export interface ValueRecord { a: string; b: string; agrees: boolean; order: number[]; limit: number; difference: Figures | null }
 export interface ComparisonRecord {
   verdict: string; same: boolean; notes: string[]; weights: WeightRecord[]; activations: ValueRecord[]; outputs: ValueRecord[];
+  only_a: { key: string }[]; only_b: { key: string }[];
   pairs: { a: { key: string; nodes: string[] }; b: { key: string; nodes: string[] }; confidence: number; ambiguous: boolean }[];
   first_divergence: { cause: string; reason: string } | null; nodes: { a: NodeRecord[]; b: NodeRecord[] };
 }
 
 /** By item number, then by items + block number. */
 export interface Side { graph: Graph; kinds: (Kind | null)[]; records: (NodeRecord | null)[]; partners: number[][] }
-export interface DifferenceRow { kind: Kind; a: number[]; b: number[]; reason: string; first: boolean; weights: number | null; values: number | null }
+export interface DifferenceRow {
+  kind: Kind; a: number[]; b: number[]; reason: string; first: boolean; weights: number | null; values: number | null;
+  /** Where neither file has nodes: the names of both weights, and their place in `weights` or -1. */ names?: readonly [string, string]; at?: number;
+}
 export interface Match { record: ComparisonRecord; a: Side; b: Side; rows: DifferenceRow[]; counts: Map<Kind, number> }
 
 export function matchOf(record: ComparisonRecord, a: Graph, b: Graph): Match {
@@ -25,7 +29,7 @@ export function matchOf(record: ComparisonRecord, a: Graph, b: Graph): Match {
   join(sides.a, b); join(sides.b, a);
   ends(record, sides.a, sides.b);
   meet(sides.a, b); meet(sides.b, a);
-  const rows = rowsOf(record, sides.a, sides.b), counts = new Map<Kind, number>();
+  const bare = !a.doc.nodes.length && !b.doc.nodes.length, rows = bare ? weightRows(record) : rowsOf(record, sides.a, sides.b), counts = new Map<Kind, number>();
   for (const row of rows) counts.set(row.kind, (counts.get(row.kind) ?? 0) + 1);
   return { record, ...sides, rows, counts };
 }
@@ -91,4 +95,12 @@ function rowsOf(record: ComparisonRecord, a: Side, b: Side): DifferenceRow[] {
   let last = -1;
   b.records.forEach((row, j) => { if (row?.kind === "only_b") add(row, [], [j], last + 0.5); else last = Math.max(last, ...b.partners[j]!); });
   return rows.sort((p, q) => p.at - q.at);
+}
+
+/** Of two files that hold weights only. */
+function weightRows(record: ComparisonRecord): DifferenceRow[] {
+  const row = (kind: Kind, one: string, two: string, at: number, reason: string, weights: number | null): DifferenceRow => ({ kind, a: [], b: [], names: [one, two], at, reason, first: false, weights, values: null });
+  return [...record.weights.map((found, at) => { const same = ["equal", "folded", "layout"].includes(found.state);
+    return row(same ? "equal" : "weights", found.a, found.b, at, [found.state, found.detail].filter(Boolean).join(": "), same ? null : found.difference?.relative_l2 ?? null); }),
+    ...record.only_a.map(({ key }) => row("only_a", key, "", -1, "", null)), ...record.only_b.map(({ key }) => row("only_b", "", key, -1, "", null))];
 }

@@ -12,7 +12,10 @@ interface Props { bench: Bench; match: Match; chosen: Chosen }
 
 export function PairPanel({ bench, match, chosen }: Props) {
   const sides = [match.a, match.b] as const, kinds = sides.map((side, s) => (chosen[s]! < 0 ? null : side.kinds[chosen[s]!] ?? null));
-  if (chosen[0] < 0 && chosen[1] < 0) return <Overview match={match} />;
+  if (chosen[0] < 0 && chosen[1] < 0) {
+    const at = match.rows.find((row) => row.names && row.at! >= 0 && row.names[0] === bench.weight)?.at;
+    return at === undefined ? <Overview match={match} /> : <Weights {...{ bench, match }} at={[at]} />;
+  }
   const kind = (kinds.filter(Boolean) as Kind[]).sort((p, q) => rankOf(p) - rankOf(q))[0];
   const names = sides.map(({ graph }, s) => nameOf(graph, chosen[s]!)), records = sides.map((side, s) => side.records[chosen[s]!] ?? null);
   const record = records[0] ?? records[1], reasons = [...new Set(records.flatMap((row) => row?.reasons ?? []))];

@@ -11,15 +11,15 @@ const MOST = 300;
 const COLUMNS = [["place", "#", "Place in the order of A"], ["state", "differs", "What differs"], ["a", "A", "Node of A"], ["b", "B", "Node of B"],
   ["weights", "Δ weights", "Relative L2 of the weights that differ"], ["values", "Δ values", "Relative L2 of the output that differs"], ["reason", "what", "What differs, in words"]] as const;
 type Column = (typeof COLUMNS)[number][0];
-interface Props { match: Match; chosen: Chosen; onChoose(a: number, b: number): void }
+interface Props { match: Match; chosen: Chosen; /** The chosen weight of A, where there are no nodes. */ weight: string; onChoose(a: number, b: number): void; onWeight(key: string): void }
 
 const nameOf = ({ graph }: Side, ids: number[]) => ids.map((i) => `${graph.items[i]!.node?.op ?? ""} ${graph.items[i]!.key}`).join(", ");
 
-export function CompareTable({ match, chosen, onChoose }: Props) {
+export function CompareTable({ match, chosen, weight, onChoose, onWeight }: Props) {
   const [shown, setShown] = useState<ReadonlySet<Kind>>(() => new Set(STATES.map((row) => row.kind).filter((kind) => kind !== "equal")));
   const [text, setText] = useState(""), [column, setColumn] = useState<Column>("place"), [down, setDown] = useState(false), [most, setMost] = useState(MOST);
   const line = useRef<HTMLTableRowElement>(null);
-  const all = useMemo(() => match.rows.map((row, place) => ({ row, place, a: nameOf(match.a, row.a), b: nameOf(match.b, row.b) })), [match]);
+  const all = useMemo(() => match.rows.map((row, place) => ({ row, place, a: row.names?.[0] ?? nameOf(match.a, row.a), b: row.names?.[1] ?? nameOf(match.b, row.b) })), [match]);
   const rows = useMemo(() => {
     const wanted = text.toLowerCase(), size = (n: number | null) => n ?? -1;
     const order: Record<Column, (p: (typeof all)[number], q: (typeof all)[number]) => number> = {
@@ -28,10 +28,10 @@ export function CompareTable({ match, chosen, onChoose }: Props) {
     const list = all.filter(({ row, a, b }) => shown.has(row.kind) && (!wanted || `${a} ${b} ${row.reason}`.toLowerCase().includes(wanted)));
     return list.sort((p, q) => (down ? -1 : 1) * order[column](p, q) || p.place - q.place);
   }, [all, shown, text, column, down]);
-  const isChosen = (row: DifferenceRow) => (row.a.length && chosen[0] >= 0 ? row.a.includes(chosen[0]) : row.b.includes(chosen[1]) && (chosen[0] < 0 || !row.a.length));
+  const isChosen = (row: DifferenceRow) => row.names ? row.at! >= 0 && row.names[0] === weight : (row.a.length && chosen[0] >= 0 ? row.a.includes(chosen[0]) : row.b.includes(chosen[1]) && (chosen[0] < 0 || !row.a.length));
   const at = rows.findIndex(({ row }) => isChosen(row));
-  useEffect(() => line.current?.scrollIntoView({ block: "nearest" }), [chosen[0], chosen[1]]);
-  const pick = (row: DifferenceRow) => onChoose(row.a[0] ?? -1, row.b[0] ?? -1);
+  useEffect(() => line.current?.scrollIntoView({ block: "nearest" }), [chosen[0], chosen[1], weight]);
+  const pick = (row: DifferenceRow) => row.names ? onWeight(row.at! < 0 ? "" : row.names[0]) : onChoose(row.a[0] ?? -1, row.b[0] ?? -1);
   const step = (by: number) => { if (rows.length) pick(rows[at < 0 ? (by > 0 ? 0 : rows.length - 1) : (at + by + rows.length) % rows.length]!.row); };
   const turn = (kind: Kind) => { const next = new Set(shown); if (!next.delete(kind)) next.add(kind); setShown(next); };
   const sort = (name: Column) => { setDown(name === column ? !down : name === "weights" || name === "values"); setColumn(name); };

@@ -4,7 +4,7 @@ import type { Bench } from "./bench";
 import { useComparison } from "./compare_answer";
 import { CompareBar } from "./compare_bar";
 import { CompareDrawing } from "./compare_drawing";
-import type { Match } from "./compare_match";
+import type { Match, Side } from "./compare_match";
 import { PairPanel } from "./compare_pair";
 import { CompareStart } from "./compare_start";
 import { CompareTable } from "./compare_table";
@@ -27,12 +27,14 @@ export function CompareView({ bench }: { bench: Bench }) {
   };
   return <div class="compare" onDrop={drop}>
     {!bench.other ? <CompareStart bench={bench} /> : <>
-      <CompareBar bench={bench} match={match} />
+      <CompareBar bench={bench} match={match} busy={!error} />
       {error && <p class="problem banner" role="alert">{error}</p>}
       {job && !match && <div class="banner"><Progress job={job} onStop={stop} /></div>}
       {match && <Pair key={bench.other} bench={bench} match={match} />}</>}
   </div>;
 }
+
+const bare = (side: Side) => !side.graph.doc.nodes.length;
 
 /** The chosen box of B: the one that was clicked there, else the partner of A's. */
 function chosenOf(bench: Bench, match: Match): Chosen {
@@ -70,7 +72,7 @@ function Pair({ bench, match }: { bench: Bench; match: Match }) {
   };
   const openTo = (depth: number) => { bench.openTo(depth); setOpenB(new Set(graph.doc.blocks.flatMap((_, b) => (graph.depth[b]! < depth ? [b] : [])))); };
   return <><div class="both">
-    <CompareDrawing {...{ bench, match, chosen, openB, locked, toggle, openTo }} reveal={bench.reveal + reveal} onLock={setLocked} onChoose={(a, b) => choose(a, b, false)} />
-    <CompareTable {...{ match, chosen }} onChoose={(a, b) => choose(a, b, true)} /></div>
+    {!(bare(match.a) && bare(match.b)) && <CompareDrawing {...{ bench, match, chosen, openB, locked, toggle, openTo }} reveal={bench.reveal + reveal} onLock={setLocked} onChoose={(a, b) => choose(a, b, false)} />}
+    <CompareTable {...{ match, chosen }} weight={bench.weight} onWeight={bench.setWeight} onChoose={(a, b) => choose(a, b, true)} /></div>
     <section class="pair" aria-label="Chosen pair"><PairPanel {...{ bench, match, chosen }} /></section></>;
 }
