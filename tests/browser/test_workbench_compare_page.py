@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from inspector.server import Workplace, start
 
@@ -50,6 +50,7 @@ def page(browser: Any) -> Iterator[Any]:
     faults: list[str] = []
     made.on("pageerror", lambda fault: faults.append(str(fault)))
     made.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+    made.faults = faults
     yield made
     context.close()
     assert faults == []
@@ -61,7 +62,7 @@ def opened(page: Any) -> Iterator[Any]:
     held: list[Any] = []
 
     def open_models(*paths: Path, given: Path | None = None) -> Any:
-        workplace = Workplace()
+        page.workplace = workplace = Workplace()
         workplace.first = tuple(workplace.add(path) for path in paths)
         workplace.input = workplace.share(given).id if given is not None else ""
         server = start(workplace)
@@ -103,6 +104,10 @@ def test_one_network_in_two_formats_has_no_differences(
     page.locator(".maps canvas").first.wait_for()
     assert "relative L2 0, cosine 1" in page.locator(".tensors").first.inner_text()
     _shot(page, "compare formats")
+    page.evaluate("comparison.pan(0, 0, 700)")
+    middle = page.evaluate("document.querySelector('.panes').clientHeight / 2")
+    a, b = min(page.evaluate("comparison.heights()"), key=lambda ends: abs(ends[0] - middle))
+    assert abs(a - b) < 40, "what matches stays at one height though the graphs are built differently"
 
 
 def test_an_edit_is_clicked_and_stays(opened: Any, fixtures: Path, edited: Path) -> None:
@@ -215,6 +220,26 @@ def test_an_input_that_does_not_fit_is_told(
     page.get_by_role("button", name="Random instead").click()
     _compared(page)
     assert page.get_by_role("alert").count() == 0
+
+
+def test_forgotten_values_are_made_again(
+    opened: Any, fixtures: Path, edited: Path, tmp_path: Path, page: Any
+) -> None:
+    opened(fixtures / "squeezenet1_1.onnx", edited, given=fixtures / "coffee.png")
+    _compared(page)
+    assert "espresso" in page.get_by_role("region", name="Chosen pair").inner_text(), "A's answer"
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "small.onnx")
+    small = page.workplace.add(tmp_path / "small.onnx")
+    for _ in range(16):
+        page.workplace.run_feeds(small, {"x": np.ones(4, np.float32)})
+    page.locator(".differences tbody tr").nth(2).click()
+    page.get_by_role("alert").wait_for()
+    assert "forgotten" in page.get_by_role("alert").inner_text()
+    page.faults.clear()  # the browser tells each answer 404
+    page.get_by_role("button", name="Run both again").click()
+    page.locator(".tensors .maps canvas").first.wait_for()
 
 
 def test_a_weight_stands_beside_its_partner(opened: Any, fixtures: Path, edited: Path) -> None:

@@ -103,6 +103,7 @@ export function CompareDrawing({ bench, match, chosen, openB, locked, onLock, to
   }, [a, b, moved, chosen[0], chosen[1], hover, bench.found, bench.dark, links]);
   useEffect(() => {
     (window as any).comparison = { eyes, pan, zoom, fit,
+      heights: () => (ready ? links.map(({ i, j }) => [(a.placed.y[i]! + a.placed.h[i]! / 2 - eyes[0].y) * eyes[0].k, (b.placed.y[j]! + b.placed.h[j]! / 2 - eyes[1].y) * eyes[1].k]) : []),
       place: (side: Which, key: string) => {
         const painter = painters[side], i = painter?.place.get(painter.graph.byKey.get(key) ?? -1), box = canvases[side].current!.getBoundingClientRect(), eye = eyes[side];
         return i === undefined || !painter ? null : { x: box.x + (painter.placed.x[i]! + painter.placed.w[i]! / 2 - eye.x) * eye.k, y: box.y + (painter.placed.y[i]! + 12 - eye.y) * eye.k };

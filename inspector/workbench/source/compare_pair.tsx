@@ -1,4 +1,5 @@
 // What is the chosen pair? Its state and reasons, attributes of both, and weights and activations of both.
+import { Answer } from "./answer";
 import type { Bench } from "./bench";
 import { CompareFacts } from "./compare_facts";
 import type { Match } from "./compare_match";
@@ -14,7 +15,7 @@ export function PairPanel({ bench, match, chosen }: Props) {
   const sides = [match.a, match.b] as const, kinds = sides.map((side, s) => (chosen[s]! < 0 ? null : side.kinds[chosen[s]!] ?? null));
   if (chosen[0] < 0 && chosen[1] < 0) {
     const at = match.rows.find((row) => row.names && row.at! >= 0 && row.names[0] === bench.weight)?.at;
-    return at === undefined ? <Overview match={match} /> : <Weights {...{ bench, match }} at={[at]} />;
+    return at === undefined ? <Overview match={match} runs={bench.compared?.runs ?? null} /> : <Weights {...{ bench, match }} at={[at]} />;
   }
   const kind = (kinds.filter(Boolean) as Kind[]).sort((p, q) => rankOf(p) - rankOf(q))[0];
   const names = sides.map(({ graph }, s) => nameOf(graph, chosen[s]!)), records = sides.map((side, s) => side.records[chosen[s]!] ?? null);
@@ -36,9 +37,10 @@ function nameOf(graph: Graph, id: number): string {
   return item ? plain(item.node?.op ?? item.label) : plain(graph.doc.blocks[id - graph.items.length]![1] || "block");
 }
 
-function Overview({ match }: { match: Match }) {
+function Overview({ match, runs }: { match: Match; runs: { a: any; b: any } | null }) {
   return <><h2>Nothing is selected</h2><table class="rows"><tbody>{STATES.filter((row) => match.counts.get(row.kind)).map((row) =>
     <tr key={row.kind}><th scope="row"><Swatch fill={row.fill || "var(--block)"} />{row.title}</th><td>{match.counts.get(row.kind)!.toLocaleString("en")}</td></tr>)}</tbody></table>
+    {runs && [["A", runs.a], ["B", runs.b]].map(([name, run]) => run.rankings.length > 0 && <><h3>{name} answers</h3><Answer run={{ ...run, notes: [] }} /></>)}
     <p class="hint">Click a box or a row to see attributes, weights and activations of both. Double click opens a block on both sides; drag or scroll to move, Ctrl and scroll to zoom.</p></>;
 }
 
@@ -72,5 +74,5 @@ function Values({ bench, match, chosen, at }: Props & { at: number }) {
   if (!runs) return <><h3>Activations</h3><p class="hint">They were not compared; the notes above say why.</p></>;
   return <><h3>Activations</h3><CompareTensors live={bench.live!} kind="runs" dark={bench.dark} a={keys[0] ? { id: runs.a.run, key: keys[0] } : null} b={keys[1] ? { id: runs.b.run, key: keys[1] } : null}
     order={row?.order ?? []} figures={row?.difference ?? null} title={keys[0] === keys[1] ? keys[0]! : keys.filter(Boolean).join(" ↔ ")}
-    said={row ? (row.agrees ? `agree within ${row.limit.toPrecision(2)}` : "differ") : ""} /></>;
+    again={() => bench.setCompared(null)} said={row ? (row.agrees ? `agree within ${row.limit.toPrecision(2)}` : "differ") : ""} /></>;
 }

@@ -14,6 +14,7 @@ interface End { id: string; key: string }
 interface Props {
   live: Live; kind: Ref["kind"]; a: End | null; b: End | null; /** Axes of A in the order of B. */ order: number[];
   title: string; said: string; figures: Figures | null; dark: boolean;
+  /** Runs both models again, where the server forgot their values. */ again?(): void;
 }
 interface Three<T> { a: T | null; b: T | null; moved: T | null }
 
@@ -26,7 +27,7 @@ function refsOf({ kind, a, b, order }: Props): Three<Ref> {
 }
 
 export function CompareTensors(props: Props) {
-  const { live, a, b, order, title, said, figures, dark } = props, name = [a?.id, a?.key, b?.id, b?.key, order.join()].join(" ");
+  const { live, a, b, order, title, said, figures, dark, again } = props, name = [a?.id, a?.key, b?.id, b?.key, order.join()].join(" ");
   const [summary, setSummary] = useState<Three<Summary> | null>(null), [parts, setParts] = useState<Three<Tensor> | null>(null), [error, setError] = useState("");
   const refs = refsOf(props);
   useEffect(() => {
@@ -53,7 +54,7 @@ export function CompareTensors(props: Props) {
     {summary && <table class="beside figures"><thead><tr><td />{columns.map(([head]) => <th scope="col">{head}</th>)}</tr></thead><tbody>{rows.map(([head, cell]) => <tr><th scope="row">{head}</th>{columns.map(([, found]) => <td>{cell(found!)}</td>)}</tr>)}</tbody></table>}
     {summary && <CompareHistogram a={summary.a} b={summary.b} dark={dark} />}
     {parts && <CompareMaps {...parts} whole={(summary!.a ?? summary!.b)!.shape} dark={dark} />}
-    {error && <p class="problem" role="alert">{error}</p>}
+    {error && <p class="problem" role="alert">{error} {again && <button onClick={again}>Run both again</button>}</p>}
     {summary?.moved && <p><button onClick={async () => keep(await live.npy(refs.moved!), title + " B-A.npy")}>Save B − A as .npy</button></p>}
   </section>;
 }

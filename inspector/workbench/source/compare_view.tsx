@@ -8,27 +8,30 @@ import type { Match, Side } from "./compare_match";
 import { PairPanel } from "./compare_pair";
 import { CompareStart } from "./compare_start";
 import { CompareTable } from "./compare_table";
+import { INPUT } from "./files";
 import { firstOpen } from "./graph";
 import { Progress } from "./progress";
-
-const INPUT = /\.(png|jpe?g|bmp|gif|webp|tiff?|npy|npz|wav)$/i;
 
 /** A box of A and a box of B, -1 for none. */
 export type Chosen = readonly [a: number, b: number];
 
 export function CompareView({ bench }: { bench: Bench }) {
-  const { match, job, error, stop } = useComparison(bench);
+  const { match, job, error, stop, again } = useComparison(bench);
   const drop = async (event: DragEvent) => {
     const file = event.dataTransfer?.files[0];
-    if (!file || INPUT.test(file.name)) return;
+    if (!file) return;
     event.preventDefault(); event.stopPropagation();
+    if (INPUT.test(file.name)) {
+      try { bench.setInput(await bench.live!.upload(file)); } catch (fault) { bench.fail((fault as Error).message); }
+      return;
+    }
     const made = await bench.add(file);
     if (made) bench.setOther(made);
   };
   return <div class="compare" onDrop={drop}>
     {!bench.other ? <CompareStart bench={bench} /> : <>
       <CompareBar bench={bench} match={match} busy={!error} />
-      {error && <p class="problem banner" role="alert">{error}</p>}
+      {error && <p class="problem banner" role="alert">{error} <button onClick={again}>Try again</button></p>}
       {job && !match && <div class="banner"><Progress job={job} onStop={stop} /></div>}
       {match && <Pair key={bench.other} bench={bench} match={match} />}</>}
   </div>;

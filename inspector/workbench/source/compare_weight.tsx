@@ -13,8 +13,8 @@ export function WeightBeside({ bench, of }: { bench: Bench; of: string }) {
 }
 
 function Partner({ bench, of }: { bench: Bench; of: string }) {
-  const { match, job, error, stop } = useComparison(bench);
-  if (error) return <p class="problem" role="alert">{error}</p>;
+  const { match, job, error, stop, again } = useComparison(bench);
+  if (error) return <p class="problem" role="alert">{error} <button onClick={again}>Try again</button></p>;
   if (!match) return job ? <Progress job={job} onStop={stop} /> : <p class="waiting" role="status">Comparing …</p>;
   const rows = match.record.weights.filter((row) => row.a === of), held = new Set(match.b.graph.doc.weights.map((row) => row[0]));
   if (!rows.length) return <p class="hint">No weight of the other model belongs to it.</p>;

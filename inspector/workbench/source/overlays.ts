@@ -40,9 +40,9 @@ function shadesOf(graph: Graph, row: OverlayRow, of: (key: string, item: number)
 
 /** The chosen overlay's numbers; fetched once for each input. */
 export function useShading(bench: Bench): Shading {
-  const { graph, live, digest, input, models } = bench, row = overlaysFor(bench).find((found) => found.id === bench.overlay);
+  const { graph, live, digest, input, other } = bench, row = overlaysFor(bench).find((found) => found.id === bench.overlay);
   const [shown, setShown] = useState<Shades | null>(null), [job, setJob] = useState<JobState | null>(null), [error, setError] = useState("");
-  const kept = useRef(new Map<string, Shades>()), other = models.find((m) => m.model !== digest)?.model ?? "";
+  const kept = useRef(new Map<string, Shades>());
   useEffect(() => {
     setError(""); setJob(null);
     if (!row) { setShown(null); return; }

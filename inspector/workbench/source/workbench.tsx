@@ -2,14 +2,13 @@
 import { useMemo, useState } from "preact/hooks";
 import { Desk } from "./desk";
 import { Empty } from "./empty";
+import { INPUT } from "./files";
 import { build } from "./graph";
 import { Header } from "./header";
 import { useDark } from "./mode";
 import { useModels } from "./models";
 import { Progress } from "./progress";
 import type { Fixed, Source } from "./source";
-
-const INPUT = /\.(png|jpe?g|bmp|gif|webp|tiff?|npy|npz|wav)$/i;
 
 export function Workbench({ source, fixed }: { source: Source; fixed: Fixed | null }) {
   const [dark, swap] = useDark(), models = useModels(source, fixed), [dropped, setDropped] = useState<File | null>(null);
