@@ -5,3 +5,5 @@ import { Workbench } from "./workbench";
 
 const data = await embedded(), fixed = data ? new Fixed(data) : null;
 render(<Workbench source={fixed ?? new Live()} fixed={fixed} />, document.getElementById("page")!);
+// The address of a server that was started again differs in its token alone.
+addEventListener("hashchange", () => { if (new URLSearchParams(location.hash.slice(1)).has("token")) location.reload(); });

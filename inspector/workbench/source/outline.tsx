@@ -9,9 +9,9 @@ const MOST = 300;
 
 export function Outline({ bench }: { bench: Bench }) {
   const { graph, selected, open, query, setQuery: onQuery, setFound: onFound, show: onSelect, toggle: onToggle } = bench;
-  const [error, setError] = useState(""), [found, setFound] = useState<number[]>([]), field = useRef<HTMLInputElement>(null), [at, setAt] = useState(0);
+  const [error, setError] = useState(""), [found, setFound] = useState<number[]>([]), field = useRef<HTMLInputElement>(null), [at, setAt] = useState(-1);
   useEffect(() => {
-    try { const list = query.trim() ? search(graph, query) : []; setFound(list); onFound(new Set(list)); setError(""); setAt(0); }
+    try { const list = query.trim() ? search(graph, query) : []; setFound(list); onFound(new Set(list)); setError(""); setAt(-1); }
     catch (fault) { setFound([]); onFound(new Set()); setError((fault as Error).message); }
   }, [query, graph]);
   useEffect(() => {
@@ -22,10 +22,10 @@ export function Outline({ bench }: { bench: Bench }) {
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);
   }, []);
-  const step = (by: number) => { if (!found.length) return; const next = (at + by + found.length) % found.length; setAt(next); onSelect(found[next]!); };
+  const step = (by: number) => { if (!found.length) return; const next = at < 0 ? (by > 0 ? 0 : found.length - 1) : (at + by + found.length) % found.length; setAt(next); onSelect(found[next]!); };
   return <nav class="outline" aria-label="Outline">
     <input ref={field} type="search" aria-label="Search" placeholder="Search:  op=Conv & params>1e5   ( / )" value={query} onInput={(e) => onQuery(e.currentTarget.value)}
-      onKeyDown={(e) => { if (e.key === "Enter") { onSelect(found[at]!); step(e.shiftKey ? -1 : 1); } }} />
+      onKeyDown={(e) => { if (e.key === "Enter") step(e.shiftKey ? -1 : 1); }} />
     {error && <p class="problem" role="alert">{error}</p>}
     {query.trim() ? <><p class="count" role="status">{found.length} found</p>
       <ul>{found.slice(0, MOST).map((i) => <li key={i}><button class={i === selected ? "chosen" : ""} onClick={() => onSelect(i)}><b>{graph.items[i]!.label}</b> {plain(graph.items[i]!.key).slice(0, 80)}</button></li>)}
