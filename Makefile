@@ -21,7 +21,7 @@ demo: $(VENV)/.demo
 	$(BIN)/inspector attribute $(NET) --input fixtures/coffee.png --method grad-cam -o demo/heat.png
 	@echo "Done. Look into demo/: structure.svg, weights/, kernels.png, features/index.html, heat.png"
 
-test: $(VENV)/.test
+test: $(VENV)/.test $(VENV)/.browser
 	$(PYTEST)
 
 quick: $(VENV)/.test
@@ -52,6 +52,14 @@ $(VENV)/.test: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) -e ".[test]"
 	touch $@ $(VENV)/.demo
+
+# A Chromium for the browser tests: the system's, Debian's package where we may install it, else Playwright's own.
+# Where none can be had, those tests are skipped and say so.
+$(VENV)/.browser: $(VENV)/.test
+	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get update -qq && apt-get install -qq -y chromium; then :; \
+	elif $(BIN)/python -m playwright install chromium; then :; \
+	else echo "No Chromium could be installed; the browser tests will be skipped."; exit 0; fi && touch $@
 
 clean:
 	rm -rf $(VENV) demo

@@ -48,10 +48,12 @@ def browser() -> Iterator[Any]:
     sync = pytest.importorskip(
         "playwright.sync_api", reason="playwright is not installed: pip install -e .[test]"
     )
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium on PATH: install the package chromium")
     with sync.sync_playwright() as play:
+        own = play.chromium.executable_path
+        names = ("chromium", "chromium-browser", "google-chrome")
+        found = next(filter(None, map(shutil.which, names)), own if Path(own).exists() else None)
+        if found is None:
+            pytest.skip("no Chromium: apt-get install chromium, or playwright install chromium")
         made = play.chromium.launch(executable_path=found, args=FLAGS)
         yield made
         made.close()
