@@ -18,7 +18,12 @@ from inspector.execution import PRESETS, Preprocess
 from inspector.methods import maximize
 from inspector.methods.maximize import Settings, colors, known_objectives, known_parametrizations
 from inspector.methods.maximize.objectives import Scene
-from inspector.methods.maximize.parametrizations import Canvas, fourier_scale, parametrization
+from inspector.methods.maximize.parametrizations import (
+    Canvas,
+    fourier_scale,
+    natural_magnitudes,
+    parametrization,
+)
 from inspector.methods.maximize.redirecting import redirected_rectifiers
 from inspector.methods.maximize.transforms import (
     ROTATIONS,
@@ -208,8 +213,30 @@ def test_cppn_starts_grey_and_maco_keeps_its_magnitudes() -> None:
         "cd,ndhw->nchw", torch.linalg.inv(colors.correlation()), made.picture().double().logit()
     )
     magnitude = torch.fft.rfft2(decorrelated, norm="ortho").abs()[0, :, 1:16, 1:16]
-    ratio = magnitude / fourier_scale(32, 32)[1:16, 1:16]
+    ratio = magnitude / natural_magnitudes(32, 32)[:, 1:16, 1:16]
     assert float((ratio.std() / ratio.mean()).detach()) < 1e-4
+
+
+def test_natural_magnitudes_are_those_of_photographs(fixtures: Path) -> None:
+    side = 224
+    reach = fourier_scale(side, side).numpy()
+    total = np.zeros((side, side // 2 + 1, 3))
+    for name in ("chelsea.png", "coffee.png", "rocket.jpg"):
+        with Image.open(fixtures / name) as image:
+            least = min(image.size)
+            left, top = (image.width - least) // 2, (image.height - least) // 2
+            square = image.convert("RGB").crop((left, top, left + least, top + least)).resize((side, side))
+        pixels = np.clip(np.asarray(square) / 255, 0.02, 0.98)
+        planes = np.log(pixels / (1 - pixels)) @ np.linalg.inv(colors.correlation().numpy()).T
+        planes = (planes - planes.mean((0, 1))) / planes.std()
+        window = np.outer(np.hanning(side), np.hanning(side))[..., None]
+        total += abs(np.fft.rfft2(planes * window, axes=(0, 1)))
+    middle = (reach < side / 2) & (reach > 3)
+    ours = natural_magnitudes(side, side).numpy()
+    ratios = np.stack([np.log(total[..., c][middle]) - np.log(ours[c][middle]) for c in range(3)])
+    slopes = [np.polyfit(np.log(reach[middle]), ratio, 1)[0] for ratio in ratios]
+    assert np.abs(slopes).max() < 0.15  # of 1.1 to 1.5
+    assert np.ptp(ratios.mean(1)) < 0.5  # the colours' shares, in powers of e
 
 
 def test_transforms_do_what_their_numbers_say() -> None:

@@ -161,7 +161,8 @@ class _Climb:
         rate = settings.rate or (self.parameters.rate if settings.optimizer == "adam" else PLAIN_RATE)
         adam = torch.optim.Adam(self.parameters.leaves, lr=rate) if settings.optimizer == "adam" else None
         patience, moved = min(PATIENCE, settings.steps), False
-        for step in track(range(settings.steps), f"Climbing {self.wanted.text}"):
+        what = f"Climbing {self.wanted.text}"
+        for step in track(range(settings.steps), what, picture=self.shown):
             pictures = self.parameters.picture()
             seen = self._seen(pictures, self.transforms)
             score = self._measure(seen, pictures, redirect=step < settings.redirect).mean()
@@ -180,6 +181,11 @@ class _Climb:
             else:
                 self._plain(gradients, rate)
             yield float(score.detach())
+
+    def shown(self) -> npt.NDArray[np.uint8]:
+        """The first picture as it is now, (h, w, 3)."""
+        with torch.no_grad():
+            return _bytes(self.parameters.picture())[0]
 
     def _gradients(self, score: Tensor) -> list[Tensor]:
         """Of the loss, which is minus the score."""
