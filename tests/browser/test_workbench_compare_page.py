@@ -19,12 +19,13 @@ ARTEFACTS = Path(__file__).parent.parent / ".artefacts"
 CONV, RELU = "node_conv2d_6", "node_relu_15"
 
 APART = """([a, b]) => Math.abs(comparison.place(0, a).y - comparison.place(1, b).y)"""
-INK = """canvas => {
-  const c = document.querySelector(canvas), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
-  let seen = 0;
-  for (let i = 3; i < d.length; i += 4) if (d[i]) seen++;
-  return seen;
+TIE = """key => {
+  const over = document.querySelector('.over'), box = over.getBoundingClientRect();
+  const [a, b] = [comparison.place(0, key), comparison.place(1, key)];
+  const at = [Math.round((a.x + b.x) / 2 - box.x), Math.round((a.y + b.y) / 2 - box.y)];
+  return [...over.getContext('2d').getImageData(...at, 1, 1).data];
 }"""
+"""The pixel half-way between a node of A and the node of the same name of B."""
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,10 @@ def test_an_edit_is_clicked_and_stays(opened: Any, fixtures: Path, edited: Path)
     told = pair.locator(".tensors").first.inner_text()
     assert "largest |B − A| 0.5" in told, told
     assert pair.locator(".tensors").last.get_by_role("table").is_visible(), "activations of both"
-    assert page.evaluate(INK, ".over") > 500, "the pair is tied"
+    assert page.evaluate(TIE, CONV) == [0, 0, 0, 255], "the chosen pair is tied in black"
+    assert page.evaluate(TIE, "node_relu_6") == [122, 63, 168, 255], (
+        "the pair below in the colour of its state"
+    )
     assert (f"node={CONV}" in page.url, f"partner={CONV}" in page.url, "with=" in page.url) == (True,) * 3
     _shot(page, "compare edit")
     page.reload()
