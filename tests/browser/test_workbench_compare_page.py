@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,21 @@ TIE = """key => {
   return [...over.getContext('2d').getImageData(...at, 1, 1).data];
 }"""
 """The pixel half-way between a node of A and the node of the same name of B."""
+
+
+DROP = """([name, base64]) => {
+  const bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0)), data = new DataTransfer();
+  data.items.add(new File([bytes], name));
+  const drop = new DragEvent('drop', {bubbles: true, dataTransfer: data});
+  document.querySelector('.compare').dispatchEvent(drop);
+}"""
+
+
+def _small(op: str) -> onnx.ModelProto:
+    """One operator over four numbers."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy")
+    graph = helper.make_graph([helper.make_node(op, ["x"], ["y"], name="only")], "g", [x], [y])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
 
 
 @pytest.fixture(scope="module")
@@ -232,9 +249,7 @@ def test_forgotten_values_are_made_again(
     opened(fixtures / "squeezenet1_1.onnx", edited, given=fixtures / "coffee.png")
     _compared(page)
     assert "espresso" in page.get_by_role("region", name="Chosen pair").inner_text(), "A's answer"
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [x], [y])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "small.onnx")
+    onnx.save(_small("Relu"), tmp_path / "small.onnx")
     small = page.workplace.add(tmp_path / "small.onnx")
     for _ in range(16):
         page.workplace.run_feeds(small, {"x": np.ones(4, np.float32)})
@@ -254,3 +269,20 @@ def test_a_weight_stands_beside_its_partner(opened: Any, fixtures: Path, edited:
     page.get_by_text("Beside its partner in edited.onnx").click()
     page.locator(".besides .maps canvas").wait_for()
     assert "largest |B − A| 0.5" in page.locator(".besides").inner_text()
+
+
+def test_files_dropped_on_the_view_are_compared_and_fed(opened: Any, page: Any, tmp_path: Path) -> None:
+    onnx.save(_small("Relu"), tmp_path / "a.onnx")
+    opened(tmp_path / "a.onnx")
+    page.get_by_role("tab", name="Compare").click()
+    page.locator(".compare").wait_for()
+    page.evaluate(DROP, ["b.onnx", base64.b64encode(_small("Tanh").SerializeToString()).decode()])
+    page.locator(".differences tbody tr").click()
+    page.get_by_role("heading", name="Relu ↔ Tanh").wait_for()
+    assert "a.onnx" in page.locator("header .name").inner_text(), "A stays"
+    numbers = io.BytesIO()
+    np.save(numbers, np.array([-1, 0, 1, 2], np.float32))
+    page.evaluate(DROP, ["x.npy", base64.b64encode(numbers.getvalue()).decode()])
+    page.get_by_text("fed with the given input").wait_for()
+    page.get_by_text("largest |B − A| 1.036").wait_for()
+    assert "input=" in page.url

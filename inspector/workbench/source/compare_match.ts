@@ -12,7 +12,7 @@ export interface ValueRecord { a: string; b: string; agrees: boolean; order: num
 export interface ComparisonRecord {
   verdict: string; same: boolean; notes: string[]; weights: WeightRecord[]; activations: ValueRecord[]; outputs: ValueRecord[];
   only_a: { key: string }[]; only_b: { key: string }[];
-  pairs: { a: { key: string; nodes: string[] }; b: { key: string; nodes: string[] }; confidence: number; ambiguous: boolean }[];
+  pairs: { a: { key: string; nodes: string[] }; b: { key: string; nodes: string[] }; evidence: string[]; confidence: number; ambiguous: boolean }[];
   first_divergence: { cause: string; reason: string } | null; nodes: { a: NodeRecord[]; b: NodeRecord[] };
 }
 

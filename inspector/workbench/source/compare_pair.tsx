@@ -26,9 +26,14 @@ export function PairPanel({ bench, match, chosen }: Props) {
     {reasons.map((why) => <p key={why}>{plain(why)}</p>)}
     {record?.first_divergence && <p class="first"><b>The values part here first.</b> {plain(match.record.first_divergence?.reason ?? "")}</p>}
     {inside ? <Inside match={match} chosen={chosen} /> : <CompareFacts a={match.a.graph} b={match.b.graph} chosen={chosen} strict={kind === "node"} />}
+    {record && record.pair !== null && <Evidence pair={match.record.pairs[record.pair]!} />}
     <Weights {...{ bench, match }} at={record?.weights?.at ?? []} />
     <Values {...{ bench, match, chosen }} at={record?.activation?.at ?? -1} />
   </>;
+}
+
+function Evidence({ pair }: { pair: Match["record"]["pairs"][number] }) {
+  return <p class="hint">Matched by {pair.evidence.join(", ") || "place"}, confidence {(pair.confidence * 100).toFixed(0)} %{pair.ambiguous ? "; another node would do as well" : ""}.</p>;
 }
 
 function nameOf(graph: Graph, id: number): string {
