@@ -1,108 +1,146 @@
-"""How fast are gradient methods from an ONNX file, beside Captum's defaults and its tuned form?
+"""How fast are gradient methods from an ONNX file, beside other packages' defaults and tuned forms?
 
-    python benchmarks/attribution_gradients.py [--rounds 3] [--size 224] [--samples 50]
+    python benchmarks/attribution_gradients.py [--rounds 2] [--size 224] [--samples 50] [--no-memory]
 
-A ResNet-18 with random weights at batch 1, one thread. The ways are run in turn within each round; the table
-gives the smallest CPU time of each, and its ratio to ours. Preparing the model is not counted on either side.
+A ResNet-18 with random weights at batch 1. Tuned means parameters without gradient and five samples a pass,
+which suits the cache. Preparing the model is not counted on any side. Packages that are not installed have
+no row. The second table is the peak memory of a process that runs one method, by number of samples.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import copy
+import importlib
+import importlib.util
+import resource
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from captum.attr import GuidedBackprop, IntegratedGradients, NoiseTunnel, Saliency
+from interleaved import THREADS, head_of, print_table, rows_of, smallest
+from residual_nets import resnet18
 from torch import Tensor, nn
 
 import inspector
 from inspector.methods.registry import find_method
 from inspector.methods.subject import prepare
 
-CHUNK = 5
+CHUNK, TARGET, NOISE = 5, 3, 0.5
+COUNTS = (20, 80, 320)
+"""Samples whose peak memory is compared, at half the size."""
+
+Ways = dict[str, Callable[[], Any]]
 
 
-class Basic(nn.Module):
-    """Two 3x3 convolutions around a shortcut (He et al. 2015, figure 2)."""
-
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
-        super().__init__()
-        self.one, self.two = _conv(inside, outside, 3, stride), _conv(outside, outside, 3, 1)
-        self.on, self.off = nn.ReLU(), nn.ReLU()
-        same = stride == 1 and inside == outside
-        self.shortcut = nn.Identity() if same else _conv(inside, outside, 1, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(n, c, h, w) -> (n, outside, h / stride, w / stride)."""
-        return self.off(self.two(self.on(self.one(x))) + self.shortcut(x))
+def frozen(net: nn.Module) -> nn.Module:
+    """A copy whose parameters take no gradient."""
+    net = copy.deepcopy(net)
+    for parameter in net.parameters():
+        parameter.requires_grad_(False)
+    return net
 
 
-def _conv(inside: int, outside: int, kernel: int, stride: int) -> nn.Sequential:
-    norm = nn.BatchNorm2d(outside)
-    norm.running_mean, norm.running_var = torch.randn(outside) * 0.1, torch.rand(outside) + 0.5
-    return nn.Sequential(nn.Conv2d(inside, outside, kernel, stride, kernel // 2, bias=False), norm)
+def ours(net: nn.Module, x: Tensor, name: str, **options: Any) -> Callable[[], Any]:
+    """Everything `attribute` does with a net that is built."""
+    model, method = inspector.open_model(net, example=x), find_method(name)
+    first = prepare(model, x.numpy(), target=TARGET)
+    return lambda: method.run(prepare(model, x.numpy(), target=TARGET, like=first), **options)
 
 
-def resnet18() -> nn.Module:
-    layers: list[nn.Module] = [_conv(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
-    inside = 64
-    for width, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
-        layers += [Basic(inside, width, stride), Basic(width, width, 1)]
-        inside = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000)).eval()
+def captum(net: nn.Module, x: Tensor, name: str, samples: int, chunk: int | None) -> Callable[[], Any]:
+    """A method of Captum; `chunk` samples a pass, None for its default of all at once."""
+    attr = importlib.import_module("captum.attr")
+    if name == "integrated-gradients":
+        path = attr.IntegratedGradients(net)
+        return lambda: path.attribute(x, target=TARGET, n_steps=samples, internal_batch_size=chunk)
+    if name == "guided-backprop":
+        guided = attr.GuidedBackprop(net)
+        return lambda: guided.attribute(x, target=TARGET)
+    tunnel = attr.NoiseTunnel(attr.Saliency(net))
+    given = {"nt_type": "smoothgrad", "nt_samples": samples, "stdevs": NOISE, "target": TARGET, "abs": False}
+    return lambda: tunnel.attribute(x, nt_samples_batch_size=chunk, **given)
 
 
-def ways(net: nn.Module, x: Tensor, samples: int) -> dict[str, dict[str, Callable[[], Any]]]:
-    model = inspector.open_model(net, example=x)
-    subject = prepare(model, x.numpy(), target=3)
+def pytorch_grad_cam(net: nn.Module, x: Tensor) -> Callable[[], Any]:
+    """Guided backpropagation of that package; it changes the model, so it gets a copy."""
+    package = importlib.import_module("pytorch_grad_cam")
+    guided = package.GuidedBackpropReLUModel(model=net, device="cpu")
+    return lambda: guided(x.clone(), target_category=TARGET)
 
-    def ours(name: str, **options: Any) -> Callable[[], Any]:
-        return lambda: find_method(name).run(subject, **options)
 
-    path, noisy = IntegratedGradients(net), NoiseTunnel(Saliency(net))
-    noise = {"nt_type": "smoothgrad", "nt_samples": samples, "stdevs": 0.5, "target": 3, "abs": False}
-    return {
-        f"integrated gradients, {samples}": {
-            "ours": ours("integrated-gradients", steps=samples),
-            "captum": lambda: path.attribute(x, target=3, n_steps=samples),
-            "captum tuned": lambda: path.attribute(x, target=3, n_steps=samples, internal_batch_size=CHUNK),
-        },
-        f"smoothgrad, {samples}": {
-            "ours": ours("smoothgrad", samples=samples),
-            "captum": lambda: noisy.attribute(x, **noise),
-            "captum tuned": lambda: noisy.attribute(x, nt_samples_batch_size=CHUNK, **noise),
-        },
-        "guided backprop": {
-            "ours": ours("guided-backprop"),
-            "captum": lambda: GuidedBackprop(net).attribute(x, target=3),
-        },
+def jobs(net: nn.Module, x: Tensor, samples: int) -> dict[str, Ways]:
+    """Ways by job."""
+    path, noisy, guided = "integrated-gradients", "smoothgrad", "guided-backprop"
+    found: dict[str, Ways] = {
+        path: {"ours": ours(net, x, path, steps=samples)},
+        noisy: {"ours": ours(net, x, noisy, samples=samples)},
+        guided: {"ours": ours(net, x, guided)},
     }
+    if importlib.util.find_spec("captum"):
+        for name in (path, noisy):
+            found[name]["Captum"] = captum(copy.deepcopy(net), x, name, samples, None)
+            found[name]["Captum, tuned"] = captum(frozen(net), x, name, samples, CHUNK)
+        found[guided]["Captum"] = captum(copy.deepcopy(net), x, guided, 1, None)
+        found[guided]["Captum, tuned"] = captum(frozen(net), x, guided, 1, None)
+    if importlib.util.find_spec("pytorch_grad_cam"):
+        found[guided]["pytorch-grad-cam"] = pytorch_grad_cam(copy.deepcopy(net), x)
+        found[guided]["pytorch-grad-cam, tuned"] = pytorch_grad_cam(frozen(net), x)
+    return {f"{name}, {samples}" if name != guided else name: ways for name, ways in found.items()}
+
+
+def peak(way: str, samples: int, size: int) -> None:
+    """Run one method in this process and print its peak memory in MB."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    net, x = resnet18(), torch.randn(1, 3, size, size)
+    who, name = way.split()
+    options = {"steps": samples} if name == "integrated-gradients" else {"samples": samples}
+    run = ours(net, x, name, **options) if who == "ours" else captum(net, x, name, samples, None)
+    run()
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+
+
+def memory_rows(size: int) -> list[list[str]]:
+    """Peak MB by way and number of samples, each in a fresh process."""
+    whose = ("ours", "captum") if importlib.util.find_spec("captum") else ("ours",)
+    ways = [f"{who} {name}" for name in ("integrated-gradients", "smoothgrad") for who in whose]
+    ways += [f"ours {name}" for name in ("smoothgrad-squared", "vargrad", "expected-gradients")]
+    rows: list[list[str]] = []
+    for way in ways:
+        command = [sys.executable, __file__, "--size", str(size), "--peak", way, "--samples"]
+        made = [
+            subprocess.run([*command, str(n)], capture_output=True, text=True, check=True) for n in COUNTS
+        ]
+        rows.append([way, *(one.stdout.strip() for one in made)])
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--samples", type=int, default=50)
+    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
     warnings.simplefilter("ignore")
+    if chosen.peak:
+        peak(chosen.peak, chosen.samples, chosen.size)
+        return
+    torch.manual_seed(0)
     net, x = resnet18(), torch.randn(1, 3, chosen.size, chosen.size)
-    for parameter in net.parameters():
-        parameter.requires_grad_(False)
-    for job, runs in ways(net, x, chosen.samples).items():
-        best = dict.fromkeys(runs, float("inf"))
-        for _ in range(chosen.rounds):
-            for name, run in runs.items():
-                began = time.process_time()
-                run()
-                best[name] = min(best[name], time.process_time() - began)
-        for name, seconds in best.items():
-            print(f"{job:<26} {name:<14} {seconds:8.3f} s  {seconds / best['ours']:5.2f} × ours")
+    rows: list[list[str]] = []
+    for job, ways in jobs(net, x, chosen.samples).items():
+        rounds = chosen.rounds * (5 if len(job.split(",")) == 1 else 1)  # single passes are short
+        rows += rows_of(job, {n: smallest(ways, rounds, n) for n in dict.fromkeys(THREADS)})
+    print_table(head_of(dict.fromkeys(THREADS)), rows)
+    if not chosen.no_memory:
+        print()
+        print_table(["peak MB", *(f"{n} samples" for n in COUNTS)], memory_rows(chosen.size // 2))
 
 
 if __name__ == "__main__":
