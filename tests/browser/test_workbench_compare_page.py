@@ -286,3 +286,25 @@ def test_files_dropped_on_the_view_are_compared_and_fed(opened: Any, page: Any, 
     page.get_by_text("fed with the given input").wait_for()
     page.get_by_text("largest |B − A| 1.036").wait_for()
     assert "input=" in page.url
+
+
+def test_nodes_of_one_layer_meet_by_operator(opened: Any, page: Any, tmp_path: Path) -> None:
+    for name, scale in (("a", 1), ("b", 2)):
+        weight = numpy_helper.from_array(np.arange(16, dtype=np.float32).reshape(4, 4) * scale, "w")
+        bias = numpy_helper.from_array(np.ones(4, np.float32), "bias")
+        nodes = [
+            helper.make_node("MatMul", ["x", "w"], ["m"], "product"),
+            helper.make_node("Add", ["m", "bias"], ["y"], "sum"),
+        ]
+        ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 4]) for n in "xy"]
+        graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], [weight, bias])
+        onnx.save(
+            helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / f"{name}.onnx"
+        )
+    opened(tmp_path / "a.onnx", tmp_path / "b.onnx")
+    _compared(page)
+    assert page.evaluate("document.body.dataset.links") == "4", "input, product, sum and output, none crossed"
+    for op, key in (("Add", "sum"), ("MatMul", "product")):
+        place = page.evaluate(f"comparison.place(1, '{key}')")
+        page.mouse.click(place["x"], place["y"])
+        page.get_by_role("heading", name=f"{op} ↔ {op}").wait_for()

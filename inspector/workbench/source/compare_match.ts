@@ -49,8 +49,12 @@ function sideOf(graph: Graph, rows: NodeRecord[]): Side {
   return { graph, kinds, records, partners: Array.from({ length: size }, () => []) };
 }
 
+/** Where several nodes form one layer, as MatMul and Add, those of one operator belong together. */
 function join(side: Side, other: Graph): void {
-  side.records.forEach((row, i) => { side.partners[i] = row ? row.partners.flatMap((key) => other.byKey.get(key) ?? []) : []; });
+  side.records.forEach((row, i) => {
+    const found = row ? row.partners.flatMap((key) => other.byKey.get(key) ?? []) : [], alike = found.filter((j) => other.items[j]!.node?.op === row?.operator);
+    side.partners[i] = alike.length ? alike : found;
+  });
 }
 
 /** Outputs by the comparison, inputs in their order where there are as many. */
