@@ -10,11 +10,13 @@ from inspector.comparison.layout import push_layout
 from inspector.comparison.rules.activations import join_gated, join_gelu, settle_clips
 from inspector.comparison.rules.affine import fold_affine, gather_rest, gather_weights
 from inspector.comparison.rules.attention import join_factors
+from inspector.comparison.rules.attention_calls import expand_attention
 from inspector.comparison.rules.bare import draft_of_weights
 from inspector.comparison.rules.calls import describe_bodies, inline_functions
 from inspector.comparison.rules.constants import fold_constants
 from inspector.comparison.rules.duplicates import merge_duplicates
 from inspector.comparison.rules.fused import expand_fused
+from inspector.comparison.rules.integers import write_out_integers
 from inspector.comparison.rules.names import settle_names
 from inspector.comparison.rules.norms import gather_norms, join_norms
 from inspector.comparison.rules.padding import merge_pads
@@ -31,8 +33,10 @@ RULES = (
     inline_functions,
     describe_bodies,
     fold_constants,
+    write_out_integers,
     drop_quantisation,
     expand_fused,
+    expand_attention,
     drop_transparent,
     fold_constants,
     merge_duplicates,

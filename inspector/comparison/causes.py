@@ -129,7 +129,7 @@ def _layout(alignment: Alignment, pair: Pair) -> tuple[Cause, str] | None:
         [note for edge in _above(graph.edges, key) for note in edge.notes]
         for graph, key in ((alignment.a, pair.a.key), (alignment.b, pair.b.key))
     ]
-    if notes[0] == notes[1]:
+    if notes[0] == notes[1] or any("?" in note for side in notes for note in side):
         return None
     sides = [" then ".join(side) or "nothing" for side in notes]
     return "layout", f"on the way to it A does {sides[0]}, B does {sides[1]}"

@@ -256,8 +256,14 @@ def _first(
         fed = any(edge.source not in alignment.a.atoms for edge in above)
         own = tuple(c for c in weights.get(pair.a.key, ()) if not keeps_values(c, False))
         cause, reason = likely_cause(alignment, pair, own, differ if fed else "")
+        if cause == "unknown" and _is_coarse(weights):
+            cause, reason = "precision", "one side computes in fewer bits"
         return Divergence(pair, change, cause, reason, since, layout)
     return None
+
+
+def _is_coarse(weights: Mapping[str, tuple[WeightChange, ...]]) -> bool:
+    return any(change.state in ("quantised", "rounded") for found in weights.values() for change in found)
 
 
 def _inputs_differ(alignment: Alignment, probe: Probe) -> str:
@@ -298,6 +304,23 @@ def _output_layout(measured: Measured) -> list[str]:
     ]
 
 
+_FORMS = {"quantised": "quantised", "rounded": "in half precision"}
+
+
+def _coarser(found: Comparison) -> str:
+    """How one of two equal structures stores the other's weights in fewer bits, or ""."""
+    states = {change.state for change in found.weights}
+    told = [words for state, words in _FORMS.items() if state in states]
+    kept = states <= {"equal", "folded", *_FORMS}
+    return " and ".join(told) if found.structure_agrees and not found.mirrored and kept else ""
+
+
+def _loudest(found: Comparison) -> str:
+    """How far the outputs are apart."""
+    snr = [change.difference.snr for change in found.outputs if change.difference is not None]
+    return f"; outputs agree to {min(snr):.0f} dB" if snr else "; activations were not compared"
+
+
 def _verdict(found: Comparison) -> str:
     if found.bare:
         state = "the same weights" if found.weights_agree else "not the same weights"
@@ -310,6 +333,9 @@ def _verdict(found: Comparison) -> str:
             "the same network for turned pictures: structure agrees, and activations do once height and "
             "width of B's input are exchanged"
         )
+    coarse = _coarser(found)
+    if coarse:
+        return f"the same network, {coarse}: structure agrees, weights but for rounding{_loudest(found)}"
     weights = "equal weights" if found.weights_agree else "other weights"
     if found.structure_agrees:
         if not found.outputs:

@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from inspector.comparison.alignment import Alignment, Atom, CanonicalGraph, Pair
+from inspector.comparison.alignment import Alignment, Atom, CanonicalGraph, Pair, Part
 from inspector.comparison.weight_changes import WeightChange, weight_change
 
 __all__ = ["compare_weights", "keeps_values"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_EIGHT_BITS = 127
+"""Steps from zero to the largest value of a row."""
+_HALF = 0.51
+"""Of a step: what rounding to it leaves, and the rounding of the step itself."""
+_BIAS = 1e-2
+"""Relative L2 that storing a bias as integers of its layer's steps may leave."""
 _FOLDED = 1e-5
 """Relative L2 up to which weights are equal after folding: scales are multiplied in another order and in
 single or double precision."""
@@ -71,6 +77,7 @@ def _name(graph: CanonicalGraph, atom: Atom, role: str) -> str:
 
 def _explained(alignment: Alignment, change: WeightChange, pair: Pair, role: str) -> WeightChange:
     """The change with the foldings that were needed to meet, or as the stored weights explain it."""
+    change = _from_integers(alignment, change, pair, role)
     norms = [_norms(alignment.a, pair.a), _norms(alignment.b, pair.b)]
     near = change.difference is not None and change.difference.relative <= _FOLDED
     if norms[0] != norms[1] and (change.state == "equal" or near):
@@ -84,7 +91,38 @@ def _explained(alignment: Alignment, change: WeightChange, pair: Pair, role: str
     sides = zip(parts, (alignment.a.model, alignment.b.model), strict=True)
     stored = [np.asarray(model.weight(part.key).array()) for part, model in sides if part is not None]
     raw = weight_change(stored[0], stored[1], (change.a, change.b))
-    return raw if raw.state not in ("equal", "incomparable") else change
+    return raw if raw.state not in ("equal", "changed", "incomparable") else change
+
+
+def _from_integers(alignment: Alignment, change: WeightChange, pair: Pair, role: str) -> WeightChange:
+    """The change as one of quantising, where a file says that it stores integers and none is a step away."""
+    measured = change.difference
+    coarse = [s for s, atom in (("a", pair.a), ("b", pair.b)) if _is_dequantised(atom.weights.get(role))]
+    if change.state not in ("changed", "scaled") or measured is None or len(coarse) != 1:
+        return change
+    arrays = [graph.arrays[atom.key].get(role) for graph, atom in _sides(alignment, pair)]
+    whole = arrays[0] is not None and arrays[1] is not None and arrays[0].shape == arrays[1].shape
+    if role == "bias":
+        fits = measured.relative <= _BIAS
+    else:
+        fits = whole and _within_steps(*(np.asarray(array, np.float64) for array in arrays))
+    return replace(change, state="quantised", detail=f"{coarse[0]} is stored as integers") if fits else change
+
+
+def _sides(alignment: Alignment, pair: Pair) -> tuple[tuple[CanonicalGraph, Atom], ...]:
+    return (alignment.a, pair.a), (alignment.b, pair.b)
+
+
+def _is_dequantised(part: Part | None) -> bool:
+    return part is not None and any(note in ("dequantised", "dequantizelinear") for note in part.notes)
+
+
+def _within_steps(a: Array, b: Array) -> bool:
+    """Whether no value lies further than half a step of 8 bits from its partner, a step for each row."""
+    rows = len(b) if b.ndim > 1 else 1
+    apart, largest = np.abs(a - b).reshape(rows, -1).max(1), np.abs(b).reshape(rows, -1).max(1)
+    step = largest / _EIGHT_BITS
+    return bool((apart <= _HALF * step).all() or apart.max() <= _HALF * step.max())
 
 
 def _norms(graph: CanonicalGraph, atom: Atom) -> int:

@@ -10,16 +10,23 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_dynamic,
+    quantize_static,
+)
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from torch import nn
 
 from inspector.comparison.aligning import align
 from inspector.comparison.edits import edits
+from inspector.comparison.weight_pairs import compare_weights
 from inspector.model import open_model
 
 EXACT = ("old, unfolded", "old, opset 17", "new", "new, optimised", "runtime", "runtime, all", "renamed")
-ROUNDED = ("half", "int8")
+ROUNDED = ("half", "int8", "uint8", "int8 operators", "int8 operators, runtime", "while running")
 
 
 class Residual(nn.Module):
@@ -145,7 +152,18 @@ def forms(net: nn.Module, folder: Path) -> dict[str, Path]:
     name = proto.graph.input[0].name
     settings = {"quant_format": QuantFormat.QDQ, "per_channel": True}
     quantize_static(later, folder / "int8.onnx", Samples(name, net.shape), **settings)
-    return found | {"half": folder / "half.onnx", "int8": folder / "int8.onnx"}
+    found |= {"half": folder / "half.onnx", "int8": folder / "int8.onnx"}
+    unsigned = {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QUInt8}
+    found["uint8"] = folder / "uint8.onnx"
+    quantize_static(later, found["uint8"], Samples(name, net.shape), quant_format=QuantFormat.QDQ, **unsigned)
+    found["int8 operators"] = folder / "operators.onnx"
+    settings["quant_format"] = QuantFormat.QOperator
+    quantize_static(later, found["int8 operators"], Samples(name, net.shape), **settings)
+    runtime = optimised(found["uint8"], folder / "runtime8.onnx", levels.ORT_ENABLE_EXTENDED)
+    found["int8 operators, runtime"] = runtime
+    found["while running"] = folder / "running.onnx"
+    quantize_dynamic(later, found["while running"], weight_type=QuantType.QUInt8)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +188,9 @@ def test_every_form_is_the_same_network(
     assert edits(found) == ()
     weighted = [pair for pair in found.pairs if pair.a.op in ("Conv", "Dense")]
     assert all("weights" in pair.evidence for pair in weighted)
+    if form in ROUNDED:
+        states = {c.state for changes in compare_weights(found).values() for c in changes}
+        assert states <= {"equal", "folded", "rounded", "quantised"}
 
 
 @pytest.mark.slow

@@ -62,6 +62,7 @@ def fold_affine(draft: Draft) -> None:
             if user is None or change is None:
                 break
             _apply(layer, user, *change)
+            _name_bias(draft, layer, user)
             draft.absorb(layer, user, consumers)
             gone.add(id(user))
     draft.keep(gone, "batch norms, scales and biases folded")
@@ -112,6 +113,13 @@ def _apply(layer: Step, user: Step, scale: Array, shift: Array) -> None:
             layer.weights["weight"] = Part(part.key, (*part.notes, f"{user.op} folded"))
     bias = layer.arrays.get("bias", np.zeros(len(scale)))
     layer.arrays["bias"] = (bias * scale + shift).astype(weight.dtype)
+
+
+def _name_bias(draft: Draft, layer: Step, user: Step) -> None:
+    """Let the bias of a layer that had none be the weight that was added."""
+    stored = [draft.parts[slot.value] for slot in user.slots if slot.value in draft.parts]
+    if user.op == "Add" and len(stored) == 1:
+        layer.weights.setdefault("bias", stored[0])
 
 
 def _scaled(layer: Step, scale: Array) -> Array:

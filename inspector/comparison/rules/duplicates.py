@@ -38,7 +38,7 @@ def _followed(slot: Operand, links: dict[str, Operand]) -> Operand:
 def _sign(draft: Draft, step: Step) -> object:
     slots = [(_value(draft, slot.value), slot.notes) for slot in step.slots]
     attributes = sorted((name, repr(value)) for name, value in step.attributes.items())
-    weights = sorted((role, part.key) for role, part in step.weights.items())
+    weights = sorted((role, part.key, part.notes) for role, part in step.weights.items())
     return step.op, repr(slots), repr(attributes), repr(weights), len(step.outputs)
 
 

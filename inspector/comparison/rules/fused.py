@@ -10,15 +10,21 @@ from inspector.comparison.draft import Draft, Operand, Step
 __all__ = ["expand_fused"]
 
 Expansion = Callable[[Step], list[Step]]
+_BIASED = ("SkipLayerNormalization", "SkipSimplifiedLayerNormalization")
+_PRODUCTS = ("MatMul", "FusedMatMul", "Gemm")
+"""What a bias given to a skip norm belongs to: the operand that one of these makes."""
 
 
 def expand_fused(draft: Draft) -> None:
     """Write out layers with activation and sum, matrix products with factors, biased GELU and skip norms."""
     steps: list[Step] = []
+    products = {value for step in draft.steps if step.op in _PRODUCTS for value in step.outputs}
     count = 0
     for step in draft.steps:
         runtime = step.proto is not None and step.proto.domain.startswith("com.microsoft")
         expand = _EXPANSIONS.get(step.op) if runtime else None
+        if runtime and step.op in _BIASED and step.slots[1].value in products:
+            step.slots[:2] = step.slots[1::-1]
         parts = [step] if expand is None else expand(step)
         count += expand is not None
         steps += parts
@@ -106,12 +112,14 @@ def _skip_norm(step: Step) -> list[Step]:
     """Sum, bias and layer norm; the fourth output is the sum itself."""
     simple = step.op.startswith("SkipSimplified")
     shift, bias = (None, _optional(step, 3)) if simple else (_optional(step, 3), _optional(step, 4))
-    parts = [step.spawned("sum", "Add", step.slots[:2])]
+    total = step.spawned("sum", "Add", step.slots[:2])
+    parts = [total]
     if bias is not None:
-        parts.append(step.spawned("bias", "Add", [bias]))
-    total = step.outputs[3] if len(step.outputs) > 3 and step.outputs[3] else ""
-    if total:
-        parts[-1].outputs, parts[-1].value = [total], total
+        parts.insert(0, step.spawned("bias", "Add", [step.slots[0], bias]))
+        total.slots = step.slots[1:2]
+    made = step.outputs[3] if len(step.outputs) > 3 and step.outputs[3] else ""
+    if made:
+        total.outputs, total.value = [made], made
     op = "RMSNormalization" if simple else "LayerNormalization"
     settings = {"epsilon": step.attributes.get("epsilon", 1e-5), "axis": -1}
     norm = step.spawned("norm", op, [step.slots[2], *([shift] if shift else [])], **settings)

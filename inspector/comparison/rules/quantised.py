@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from inspector.comparison.draft import Draft, Operand, Step
+from inspector.comparison.rules.integers import is_lowest
 
 __all__ = ["drop_quantisation"]
 
@@ -22,12 +21,14 @@ def drop_quantisation(draft: Draft) -> None:
     gone: set[int] = set()
     for step in draft.steps:
         maker = producers.get(step.slots[0].value) if step.slots else None
-        if step.op != "DequantizeLinear" or maker is None or maker.op not in ("QuantizeLinear", "Relu"):
+        if step.op != "DequantizeLinear" or maker is None:
             continue
         if maker.op == "QuantizeLinear" and _swallowed(draft, maker, producers):
             maker.op, maker.attributes, maker.slots = "Relu", {}, maker.slots[:1]
             maker.value = step.outputs[0]
             maker.proto = None
+        elif maker.value not in draft.model.producers:
+            maker.value = step.outputs[0]
         links[step.outputs[0]] = Operand(maker.outputs[0])
         gone.add(id(step))
     for step in draft.steps:
@@ -39,8 +40,7 @@ def drop_quantisation(draft: Draft) -> None:
 
 
 def _swallowed(draft: Draft, quantise: Step, producers: dict[str, Step]) -> bool:
-    zero = draft.constant(quantise, 2)
-    if zero is None or zero.dtype.kind not in "iu" or np.any(zero != np.iinfo(zero.dtype).min):
+    if not is_lowest(draft.constant(quantise, 2)):
         return False
     maker = producers.get(quantise.slots[0].value)
     if maker is None:
