@@ -50,10 +50,11 @@ FAULTS = """() => {
 def _colours(dark: bool) -> dict[str, str]:
     """The style sheet's variables in one mode."""
     sheet = asset("page.css").decode("utf-8")
-    light = dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{3,8})", sheet.split("}")[0]))
-    night = re.search(r":root\[data-mode=\"?dark\"?\]\{([^}]*)\}", sheet)
-    assert night is not None
-    found = light | (dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{3,8})", night[1])) if dark else {})
+    rules = re.findall(r":root(\[data-mode=\"?dark\"?\])?\{([^}]*)\}", sheet)
+    found: dict[str, str] = {}
+    for night, body in sorted(rules):
+        if dark or not night:
+            found |= dict(re.findall(r"--([\w-]+):\s*(#[0-9a-f]{3,8})", body))
     return {name: _long(colour) for name, colour in found.items()}
 
 

@@ -36,7 +36,10 @@ class Reading:
 
 
 def summary_of(array: Array) -> dict[str, Any]:
-    """Shape, type, statistics over finite values, and counts in 64 equal bins from min to max."""
+    """Shape, type, statistics over finite values, and counts in 64 equal bins from min to max.
+
+    The bins end beyond max where min and max are equal, or too close for 64 different float64 between.
+    """
     found = statistics_of(array)
     record: dict[str, Any] = {"shape": list(array.shape), "dtype": str(array.dtype)} | vars(found)
     if found.min is None or found.max is None:
@@ -46,7 +49,8 @@ def summary_of(array: Array) -> dict[str, Any]:
     part = np.abs(flat[::step]) if array.dtype.kind == "c" else flat[::step]
     numbers = part.astype(np.float64)
     finite = numbers[np.isfinite(numbers)]
-    high = found.max if found.max > found.min else found.min + 1.0
+    least = _BINS * 2 * float(np.spacing(max(abs(found.min), abs(found.max))))
+    high = max(found.max, found.min + (least if found.max > found.min else max(1.0, least)))
     with np.errstate(over="ignore"):
         wide = np.isfinite(high - found.min)
     counts = np.histogram(finite, bins=_BINS, range=(found.min, high))[0] if wide else np.zeros(0, int)

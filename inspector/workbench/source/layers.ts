@@ -14,7 +14,7 @@ export interface Rows {
 }
 export interface Extent { w: number; h: number; /** Where the lanes begin. */ edge: number; /** All that lie in it, ports and passing edges too. */ cells: Cell[] }
 
-const SIDE = 18, GAP = 34, BRIM = 22, SHORT = 6, LANE = 6, CURVE = 20, SWEEPS = 4, PASSES = 7;
+const SIDE = 18, GAP = 34, BRIM = 22, SHORT = 6, LANE = 6, CURVE = 20, ABREAST = 8, SWEEPS = 4, PASSES = 7;
 const NONE: readonly never[] = [];
 
 export function cellOf(id: number, l: number, r: number, h: number): Cell {
@@ -25,7 +25,7 @@ export const port = (): Cell => cellOf(-1, 3, 3, 0);
 
 /** Places all cells inside the scope. */
 export function arrange(scope: Rows): Extent {
-  const list = [...scope.entries.values(), ...scope.members, ...scope.exits.values()];
+  const list = [...scope.entries.values(), ...inOrder(scope.members, scope.pieces), ...scope.exits.values()];
   list.forEach((cell, i) => { cell.at = i; });
   const down = scope.pieces.filter(({ a, b }) => a.at < b.at);
   rank(list, down, scope.entries.size, list.length - scope.exits.size);
@@ -37,12 +37,31 @@ export function arrange(scope: Rows): Extent {
   return { w, h, edge, cells: net.cells };
 }
 
-/** Longest path down; then elements with one producer sink to just above their first consumer. */
+/** Producers before consumers, else in the given order; of a cycle the later edge is left out. */
+function inOrder(members: Cell[], pieces: Piece[]): Cell[] {
+  members.forEach((cell, i) => { cell.at = i; });
+  const into: number[][] = members.map(() => []), state = new Uint8Array(members.length), sorted: Cell[] = [];
+  for (const { from, to, a, b } of pieces) if (from >= 0 && to >= 0) into[b.at]!.push(a.at);
+  for (const cell of members) {
+    for (const stack = [cell.at]; stack.length;) {
+      const i = stack[stack.length - 1]!;
+      if (state[i]) { stack.pop(); if (state[i] === 1) { state[i] = 2; sorted.push(members[i]!); } continue; }
+      state[i] = 1;
+      for (const before of into[i]!.sort((p, q) => q - p)) if (!state[before]) stack.push(before);
+    }
+  }
+  return sorted;
+}
+
+/** Longest path down, what has no edges spread over the rows; then elements with one producer sink to just above their first consumer. */
 function rank(list: Cell[], links: Piece[], head: number, tail: number): void {
   const out: number[][] = list.map(() => []), into = new Int32Array(list.length);
   for (const { a, b } of links) { out[a.at]!.push(b.at); into[b.at]!++; }
   list.forEach((cell, i) => { for (const next of out[i]!) list[next]!.rank = Math.max(list[next]!.rank, cell.rank + 1); });
-  const last = list.reduce((most, cell) => Math.max(most, cell.rank), 0);
+  const alone = list.map((_, i) => i).filter((i) => i >= head && i < tail && !out[i]!.length && !into[i]), joined = list.reduce((most, cell) => Math.max(most, cell.rank), 0);
+  const abreast = Math.min(ABREAST, Math.ceil(alone.length / (joined + 1)));
+  alone.forEach((i, n) => { list[i]!.rank = Math.floor(n / abreast); });
+  const last = alone.length ? Math.max(joined, list[alone[alone.length - 1]!]!.rank) : joined;
   for (let i = tail; i < list.length; i++) list[i]!.rank = last;
   for (let i = tail - 1; i >= head; i--) {
     if (into[i]! > 1 || !out[i]!.length) continue;
@@ -69,6 +88,8 @@ class Net {
     [this.up, this.down, this.upBy, this.downBy] = [empty(), empty(), empty(), empty()];
     const lanes = new Map<number, number>();
     for (const link of links) this.chain(link, lanes);
+    const joined = (cell: number) => this.up[cell]!.length + this.down[cell]!.length > 0;
+    this.rows.forEach((row, r) => { this.rows[r] = [...row.filter(joined), ...row.filter((cell) => !joined(cell))]; });
   }
 
   /** An edge over 2 to 6 rows gets a cell in each row between; a longer one a lane, one for each source. */

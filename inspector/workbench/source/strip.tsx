@@ -4,7 +4,8 @@ import type { Shades } from "./overlays";
 import type { Eye, Painter } from "./painter";
 import { readTheme } from "./theme";
 
-const WIDE = 64;
+/** Its width; the drawing behind it is not seen. */
+export const STRIP = 64;
 interface Props { painter: Painter; eye: Eye; moved: number; dark: boolean; shades: Shades | null; height: number; onJump(y: number): void }
 
 export function Strip({ painter, eye, moved, dark, shades, height, onJump }: Props) {
@@ -12,8 +13,8 @@ export function Strip({ painter, eye, moved, dark, shades, height, onJump }: Pro
   const scale = height / Math.max(painter.placed.height, 1);
   useEffect(() => {
     const made = document.createElement("canvas"), p = painter.placed, c = made.getContext("2d")!, theme = readTheme();
-    made.width = WIDE; made.height = Math.max(1, height);
-    const across = (WIDE - 12) / Math.max(p.width, 1);
+    made.width = STRIP; made.height = Math.max(1, height);
+    const across = (STRIP - 12) / Math.max(p.width, 1);
     p.id.forEach((id, i) => {
       if (p.open[i]) return;
       c.fillStyle = painter.look(id, theme, shades).fill;
@@ -24,12 +25,12 @@ export function Strip({ painter, eye, moved, dark, shades, height, onJump }: Pro
   }, [painter, dark, shades, height]);
   useEffect(() => {
     const c = canvas.current!.getContext("2d")!, theme = readTheme();
-    c.clearRect(0, 0, WIDE, height);
+    c.clearRect(0, 0, STRIP, height);
     if (whole.current) c.drawImage(whole.current, 0, 0);
     c.strokeStyle = theme.ring; c.lineWidth = 2;
-    c.strokeRect(1, Math.max(1, eye.y * scale), WIDE - 2, Math.max(6, Math.min(height - 2, (height / eye.k) * scale)));
+    c.strokeRect(1, Math.max(1, eye.y * scale), STRIP - 2, Math.max(6, Math.min(height - 2, (height / eye.k) * scale)));
   }, [painter, moved, dark, shades, height]);
   const jump = (e: PointerEvent) => onJump((e.offsetY / scale) - height / eye.k / 2);
-  return <canvas ref={canvas} class="strip" width={WIDE} height={Math.max(1, height)} aria-hidden="true"
+  return <canvas ref={canvas} class="strip" width={STRIP} height={Math.max(1, height)} aria-hidden="true"
     onPointerDown={(e) => { canvas.current!.setPointerCapture(e.pointerId); jump(e); }} onPointerMove={(e) => { if (e.buttons) jump(e); }} />;
 }

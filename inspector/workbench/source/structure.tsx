@@ -10,7 +10,7 @@ import { keep } from "./keep";
 import { Legend } from "./legend";
 import { overlaysFor, useShading } from "./overlays";
 import { readTheme } from "./theme";
-import { Strip } from "./strip";
+import { Strip, STRIP } from "./strip";
 
 declare const WORKER: string;
 interface Props { bench: Bench }
@@ -84,9 +84,9 @@ function Drawing({ bench }: Props) {
     if (!painter) return;
     const { w, h } = size(), p = painter.placed;
     if (document.body.dataset.ready !== "yes" || eye.current.k === 0 || !document.body.dataset.seq) {
-      const k = Math.max(0.75, Math.min(Math.max(1.25, h / 1100), (w - 90) / p.width));
-      const middle = p.width * k < w - 90 || !p.id.length ? p.width / 2 : p.x[0]! + p.w[0]! / 2;
-      eye.current = { k, x: middle - w / k / 2, y: p.height * k < h ? p.height / 2 - h / k / 2 : -24 };
+      const seen = w - STRIP, k = Math.max(0.75, Math.min(Math.max(1.25, h / 1100), (seen - 30) / p.width));
+      const first = p.id.length ? p.x[0]! + p.w[0]! / 2 - seen / k / 2 : 0, room = p.width - seen / k;
+      eye.current = { k, x: room < 0 ? room / 2 : Math.max(-20, Math.min(room + 20, first)), y: p.height * k < h ? p.height / 2 - h / k / 2 : -24 };
     }
     if (wish.current >= 0) { centre(wish.current); wish.current = -1; }
     else {
@@ -118,7 +118,7 @@ function Drawing({ bench }: Props) {
         return { x: box.x + (p.x[i]! + p.w[i]! / 2 - e.x) * e.k, y: box.y + (p.y[i]! + Math.min(12, p.h[i]! / 2) - e.y) * e.k };
       },
       look: (next: Partial<Eye>) => { Object.assign(eye.current, next); ask(); }, eye: () => eye.current, placed: () => painter?.placed, labels: () => painter?.labels,
-      fit: () => { const { w, h } = size(), p = painter!.placed; eye.current.k = Math.min(w / (p.width + 40), h / (p.height + 40)); eye.current.x = p.width / 2 - w / eye.current.k / 2; eye.current.y = p.height / 2 - h / eye.current.k / 2; ask(); },
+      fit: () => { const { w, h } = size(), p = painter!.placed; eye.current.k = Math.min((w - STRIP) / (p.width + 40), h / (p.height + 40)); eye.current.x = p.width / 2 - (w - STRIP) / eye.current.k / 2; eye.current.y = p.height / 2 - h / eye.current.k / 2; ask(); },
     };
   }, [painter, graph]);
 
@@ -164,10 +164,11 @@ function Drawing({ bench }: Props) {
         if (e.ctrlKey) zoom(Math.exp(-e.deltaY / 200), e.clientX - box.x, e.clientY - box.y);
         else { eye.current.x += (e.shiftKey ? e.deltaY : e.deltaX) / eye.current.k; eye.current.y += (e.shiftKey ? 0 : e.deltaY) / eye.current.k; ask(); }
       }} />
+    {painter && !graph.items.length && <p class="waiting" role="status">This file holds weights alone: there are no operators to draw. The view Weights lists {graph.doc.weights.length.toLocaleString("en")} tensors.</p>}
     {!painter && <p class="waiting" role="status">Placing {graph.items.length.toLocaleString("en")} boxes …</p>}
-    {painter && <Strip painter={painter} eye={eye.current} moved={moved} dark={dark} shades={shades} height={canvas.current?.clientHeight ?? 0} onJump={(y) => { eye.current.y = y; ask(); }} />}
-    <div class="tools"><button title="Zoom in" onClick={() => zoom(1.25)}>+</button><button title="Zoom out" onClick={() => zoom(0.8)}>−</button>
+    {painter && graph.items.length > 0 && <Strip painter={painter} eye={eye.current} moved={moved} dark={dark} shades={shades} height={canvas.current?.clientHeight ?? 0} onJump={(y) => { eye.current.y = y; ask(); }} />}
+    {graph.items.length > 0 && <div class="tools"><button title="Zoom in" onClick={() => zoom(1.25)}>+</button><button title="Zoom out" onClick={() => zoom(0.8)}>−</button>
       <button title="Show everything" onClick={() => (window as any).workbench.fit()}>Fit</button>
-      <button title="Save this view as a picture" onClick={() => save("png")}>PNG</button><button title="Save the whole drawing" onClick={() => save("svg")}>SVG</button></div>
+      <button title="Save this view as a picture" onClick={() => save("png")}>PNG</button><button title="Save the whole drawing" onClick={() => save("svg")}>SVG</button></div>}
   </div><Legend {...{ graph, shading, painter }} overlay={bench.overlay} /></>;
 }
