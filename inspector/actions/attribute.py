@@ -16,6 +16,7 @@ from inspector.actions.parameters import Flag, OutputFile, parse_options
 from inspector.actions.registry import action
 from inspector.actions.result import Result
 from inspector.errors import BadInput, InspectorError, MissingOption
+from inspector.progress import report
 
 if TYPE_CHECKING:
     from inspector.methods import Attribution
@@ -66,6 +67,15 @@ class Attributions(Result):
         lines += [f"Refused: {name}: {why}" for name, why in self.refused.items()]
         lines += [f"Written to {path}" for path in self.files]
         return Group(*lines)
+
+    def arrays(self) -> Mapping[str, Any]:
+        """The first row of every map, signed and raw, (h, w) or (c, h, w), by its number in `maps`.
+
+        `picture` is the input (h, w, 3) as bytes, where it was a picture.
+        """
+        found: dict[str, Any] = {str(number): made.cells() for number, made in enumerate(self.maps)}
+        picture = self.maps[0].picture
+        return found if picture is None else found | {"picture": picture}
 
     def figures(self) -> Mapping[str, Figure]:
         """The map, or all of them in one sheet."""
@@ -143,6 +153,7 @@ def attribute(
     for wanted in targets:
         row: list[Attribution | None] = []
         for name in names:
+            report("Explaining", len(rows) * len(names) + len(row), len(targets) * len(names))
             try:
                 found = methods.find_method(name)
                 made = methods.explain(
@@ -155,6 +166,7 @@ def attribute(
                 made = None
             row.append(made)
         rows.append(tuple(row))
+    report("Explaining", len(targets) * len(names), len(targets) * len(names))
     if not any(made for row in rows for made in row):
         raise BadInput(next(iter(refused.values())))
     result = Attributions(model.name, tuple(rows), tuple(names), refused, ())

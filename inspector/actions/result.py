@@ -34,5 +34,9 @@ class Result(Protocol):
         """Pictures by file stem; empty where there are none."""
         ...
 
+    def arrays(self) -> Mapping[str, Any]:
+        """Raw arrays by name, for whoever draws them himself; empty where there are none."""
+        return {}
+
     def _repr_html_(self) -> str:
         return card(self.to_text(), self.figures().values())

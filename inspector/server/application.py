@@ -10,7 +10,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import numpy as np
 import onnx
+from PIL import Image
 from rich.console import Console
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -20,8 +22,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from inspector.actions.registry import actions, find_action
+from inspector.actions.result import Result
 from inspector.errors import InspectorError, MissingOption, TooLarge, UnknownName
-from inspector.execution import read_labels
+from inspector.execution import model_labels, read_labels
 from inspector.server.calls import arguments, schema_of
 from inspector.server.comparing import Comparisons
 from inspector.server.jobs import Job, Jobs
@@ -51,6 +54,7 @@ def application(workplace: Workplace, *, max_upload: int = MAX_UPLOAD) -> Starle
             route("/api/jobs/{job}", site.job),
             route("/api/jobs/{job}", site.cancel, methods=["DELETE"]),
             route("/api/jobs/{job}/events", site.events),
+            route("/api/jobs/{job}/frame", site.frame),
             route("/api/jobs/{job}/figures/{name:path}", site.figure),
             route("/api/files", site.upload, methods=["POST"]),
             route("/api/files/{file}", site.download),
@@ -58,9 +62,10 @@ def application(workplace: Workplace, *, max_upload: int = MAX_UPLOAD) -> Starle
             route("/api/models", site.open, methods=["POST"]),
             route("/api/models/{digest}", site.structure),
             route("/api/models/{digest}/operator", site.operator),
+            route("/api/models/{digest}/labels", site.labels),
             route("/api/runs", site.run, methods=["POST"]),
             route("/api/comparisons", site.compare, methods=["POST"]),
-            *tensor_routes(workplace),
+            *tensor_routes(workplace, site.jobs),
         ],
         exception_handlers={
             InspectorError: _told,
@@ -92,7 +97,7 @@ async def _fault(_: Request, fault: Exception) -> Response:
 
 class _Site:
     def __init__(self, workplace: Workplace, jobs: Jobs, max_upload: int) -> None:
-        self._workplace, self._jobs, self._max_upload = workplace, jobs, max_upload
+        self._workplace, self.jobs, self._max_upload = workplace, jobs, max_upload
         self._documents: dict[str, bytes] = {}
         self._comparisons = Comparisons(workplace)
 
@@ -100,7 +105,7 @@ class _Site:
     async def lifespan(self, _: Starlette) -> AsyncGenerator[None]:
         """Stop the jobs when the server ends."""
         yield
-        self._jobs.close()
+        self.jobs.close()
 
     async def page(self, request: Request) -> Response:
         name = request.url.path.removeprefix("/") or "index.html"
@@ -116,20 +121,20 @@ class _Site:
         return self._started(action.name, lambda: (action.function(**call), written))
 
     async def job(self, request: Request) -> Response:
-        job = self._jobs.find(request.path_params["job"])
+        job = self.jobs.find(request.path_params["job"])
         return await run_in_threadpool(lambda: JSONResponse(self._answer(job)))
 
     async def cancel(self, request: Request) -> Response:
-        job = self._jobs.find(request.path_params["job"])
+        job = self.jobs.find(request.path_params["job"])
         job.stop = True
         return JSONResponse(job.to_dict(), 202)
 
     async def events(self, request: Request) -> Response:
-        job = self._jobs.find(request.path_params["job"])
+        job = self.jobs.find(request.path_params["job"])
 
         async def lines() -> AsyncIterator[bytes]:
             try:
-                async for state in self._jobs.events(job):
+                async for state in self.jobs.events(job):
                     yield b"data: " + json.dumps(state).encode("utf-8") + b"\n\n"
             except asyncio.CancelledError:  # the tab that waits is gone
                 job.stop = True
@@ -137,8 +142,16 @@ class _Site:
 
         return StreamingResponse(lines(), media_type="text/event-stream")
 
+    async def frame(self, request: Request) -> Response:
+        """What a running job has made so far; 204 while there is nothing. Asking orders the next one."""
+        job = self.jobs.find(request.path_params["job"])
+        job.watched = True
+        if job.frame is None:
+            return Response(status_code=204)
+        return Response(await run_in_threadpool(_png, job.frame), media_type="image/png")
+
     async def figure(self, request: Request) -> Response:
-        job = self._jobs.find(request.path_params["job"])
+        job = self.jobs.find(request.path_params["job"])
         drawn = await run_in_threadpool(lambda: _figures(job))
         name = request.path_params["name"]
         if name not in drawn:
@@ -209,6 +222,13 @@ class _Site:
         text = onnx.defs.get_schema(node.op, version, node.domain).doc if known else ""
         return JSONResponse({"op": node.op, "opset": version, "doc": (text or "").strip()})
 
+    async def labels(self, request: Request) -> Response:
+        """Names of the classes: those of an uploaded `file`, or those recorded in the model."""
+        model, given = self._workplace.model(request.path_params["digest"]), request.query_params.get("file")
+        stored = self._workplace.file(given) if given else None
+        names = await run_in_threadpool(lambda: read_labels(stored.path) if stored else model_labels(model))
+        return JSONResponse({"labels": list(names)})
+
     async def run(self, request: Request) -> Response:
         given = await _body(request)
         digest, source = str(given.get("model")), str(given.get("input") or "random")
@@ -233,7 +253,7 @@ class _Site:
         return self._started("compare", lambda: (_Ran(self._comparisons.answer(a, b, source)), []))
 
     def _started(self, what: str, work: Callable[[], Any]) -> Response:
-        return JSONResponse(self._jobs.start(what, work).to_dict(), 202)
+        return JSONResponse(self.jobs.start(what, work).to_dict(), 202)
 
     def _answer(self, job: Job) -> dict[str, Any]:
         record = job.to_dict()
@@ -251,7 +271,7 @@ class _Site:
         }
 
 
-class _Opened:
+class _Opened(Result):
     """An opened file as the answer of a job."""
 
     def __init__(self, digest: str, name: str) -> None:
@@ -289,6 +309,12 @@ async def _body(request: Request) -> dict[str, Any]:
 
 def _figures(job: Job) -> dict[str, Any]:
     return dict(job.result[0].figures()) if job.state == "done" else {}
+
+
+def _png(pixels: np.ndarray[Any, Any]) -> bytes:
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, "png", compress_level=1)
+    return target.getvalue()
 
 
 def _packed(record: dict[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 import traceback
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
@@ -23,6 +24,8 @@ _KEPT = 64
 """Results of the latest jobs; older finished ones are forgotten."""
 
 _WAITING = 256
+_FRAME_PAUSE = 0.25
+"""Seconds between two pictures of one job, however often they are asked for."""
 _PAUSE = 0.05
 
 
@@ -37,10 +40,15 @@ class Job:
     result: Any = None
     error: str = ""
     stop: bool = field(default=False, repr=False)
+    frame: Any = field(default=None, repr=False)
+    """What the work had made when last looked at, (h, w, 3) uint8, or None."""
+    watched: bool = field(default=False, repr=False)
+    """Somebody has asked for a picture since the last one was taken."""
+    _taken: float = field(default=0.0, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """What the page shows of it."""
-        step = vars(self.step) if self.step is not None else None
+        step = self.step.to_dict() if self.step is not None else None
         return {"job": self.id, "what": self.what, "state": self.state, "step": step, "error": self.error}
 
     def listen(self, step: Step) -> None:
@@ -48,6 +56,8 @@ class Job:
         if self.stop:
             raise Cancelled(f"{self.what} was stopped.")
         self.step = step
+        if self.watched and step.picture is not None and time.monotonic() - self._taken >= _FRAME_PAUSE:
+            self.frame, self.watched, self._taken = step.picture(), False, time.monotonic()
 
 
 class Jobs:

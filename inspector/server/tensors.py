@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from inspector.errors import BadInput, UnknownName
+from inspector.server.jobs import Job, Jobs
 from inspector.server.workplace import Workplace
 from inspector.workbench import read_tensor, summary_of
 
@@ -24,26 +25,26 @@ _NUMBERS = "biufc"
 """NumPy's kinds that can be subtracted; narrow floats of ONNX become float32 first."""
 
 
-def tensor_routes(workplace: Workplace) -> list[Route]:
-    """`GET /api/tensors/{models|runs}/{id}/{summary|data|npy}` with these parameters.
+def tensor_routes(workplace: Workplace, jobs: Jobs) -> list[Route]:
+    """`GET /api/tensors/{models|runs|jobs}/{id}/{summary|data|npy}` with these parameters.
 
-    `key` names the weight or value, `index` a part of it (data only), `order` its axes in another order, as
-    in `0,2,3,1`. `minus` is the id of another model or run: the answer is then the difference from its
-    tensor `minus_key` ("" for the same key), element by element after `order`; a tensor with as many
-    elements takes the other's shape.
+    `key` names the weight, value or array of a job's answer, `index` a part of it (data only), `order` its
+    axes in another order, as in `0,2,3,1`. `minus` is the id of another model or run: the answer is then the
+    difference from its tensor `minus_key` ("" for the same key), element by element after `order`; a tensor
+    with as many elements takes the other's shape.
     """
 
     async def answer(request: Request) -> Response:
-        return await run_in_threadpool(lambda: _answer(workplace, request))
+        return await run_in_threadpool(lambda: _answer(workplace, jobs, request))
 
     return [Route("/api/tensors/{kind}/{id}/{what}", answer)]
 
 
-def _answer(workplace: Workplace, request: Request) -> Response:
+def _answer(workplace: Workplace, jobs: Jobs, request: Request) -> Response:
     what, asked = request.path_params["what"], request.query_params
     if what not in ("summary", "data", "npy"):
         raise UnknownName.among("view of a tensor", what, ("summary", "data", "npy"))
-    array = _asked(workplace, request)
+    array = _asked(workplace, jobs, request)
     if what == "summary":
         return JSONResponse(summary_of(array))
     if what == "npy":
@@ -53,25 +54,36 @@ def _answer(workplace: Workplace, request: Request) -> Response:
     return Response(read.data, media_type=_BYTES, headers=headers)
 
 
-def _asked(workplace: Workplace, request: Request) -> Array:
+def _asked(workplace: Workplace, jobs: Jobs, request: Request) -> Array:
     kind, asked = request.path_params["kind"], request.query_params
     key, minus = asked.get("key", ""), asked.get("minus", "")
-    array = _array(workplace, kind, request.path_params["id"], key)
+    array = _array(workplace, jobs, kind, request.path_params["id"], key)
     if asked.get("order"):
         array = _laid(array, asked["order"])
     if not minus:
         return array
-    return _difference(array, _array(workplace, kind, minus, asked.get("minus_key") or key))
+    return _difference(array, _array(workplace, jobs, kind, minus, asked.get("minus_key") or key))
 
 
-def _array(workplace: Workplace, kind: str, identity: str, key: str) -> Array:
+def _array(workplace: Workplace, jobs: Jobs, kind: str, identity: str, key: str) -> Array:
     if kind == "runs":
         run = workplace.find_run(identity)
         with run.lock:
             return run.capture[key]
+    if kind == "jobs":
+        return _made(jobs.find(identity), key)
     if kind != "models":
-        raise UnknownName.among("source of tensors", kind, ("models", "runs"))
+        raise UnknownName.among("source of tensors", kind, ("models", "runs", "jobs"))
     return workplace.model(identity).weight(key).array()
+
+
+def _made(job: Job, key: str) -> Array:
+    if job.state != "done":
+        raise UnknownName("this job has no answer yet.")
+    found = job.result[0].arrays()
+    if key not in found:
+        raise UnknownName.among("array", key, found)
+    return found[key]
 
 
 def _laid(array: Array, order: str) -> Array:

@@ -106,8 +106,8 @@ def test_a_users_journey(page: Any, address: Address) -> None:
     page.get_by_text("integrated-gradients", exact=True).wait_for()
     page.get_by_label("gradient", exact=True).check()
     page.get_by_role("button", name="Run attribute").click()
-    page.locator(".answers img").first.wait_for()
-    page.locator(".answers img").first.scroll_into_view_if_needed()
+    page.locator(".heat").nth(1).wait_for()
+    page.locator(".heat").first.scroll_into_view_if_needed()
     page.get_by_role("button", name="Switch between dark and light").click()
     _shot(page, "attribution")
     assert page.faults == []

@@ -5,7 +5,7 @@ import type { ComparisonRecord } from "./compare_match";
 import { firstOpen, type Graph } from "./graph";
 import type { Models } from "./models";
 import type { Fixed, Live, Source } from "./source";
-import type { OpenModel, Schema } from "./types";
+import type { JobState, OpenModel, Schema } from "./types";
 
 export interface Bench {
   graph: Graph; digest: string; dark: boolean;
@@ -29,7 +29,10 @@ export interface Bench {
   /** Key of the chosen value, or "" for the selected node's first output. */ value: string; setValue(key: string): void;
   /** The uploaded input's id, or "". */ input: string; setInput(id: string): void;
   /** Answer of the last run, or null. */ run: any; setRun(run: any): void;
+  /** What is asked of attribution, and its last answer. */ explaining: Explaining; explain(change: Partial<Explaining>): void;
 }
+
+export interface Explaining { methods: string[]; targets: string[]; answer: JobState | null }
 
 /** What the server found, and what for. */
 export interface Compared { other: string; input: string; record: ComparisonRecord; runs: { a: any; b: any } | null }
@@ -51,6 +54,8 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   const known = (wanted: string | undefined) => wanted !== digest && models.models.some((m) => m.model === wanted);
   const other = [wished, ...given, ...models.models.map((m) => m.model)].find(known) ?? "";
   const [input, setInput] = useState(start.input || first), [run, setRun] = useState<any>(fixed?.held.prediction ?? null);
+  const [explaining, setExplaining] = useState<Explaining>({ methods: ["grad-cam"], targets: [], answer: null });
+  const explain = (change: Partial<Explaining>) => setExplaining((now) => ({ ...now, ...change }));
   const pick = (id: number) => { setSelected(id); setPartner(""); setValue(""); };
   const show = (id: number) => {
     pick(id);
@@ -78,5 +83,5 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   }, [dropped]);
   return { graph, digest, dark, source, live, fixed, models: models.models, schemas: models.schemas, choose: models.choose, fail: models.fail,
     given, selected, pick, show, reveal, idOf, open, toggle, openTo, query, setQuery, found, setFound, overlay, setOverlay, view, setView,
-    other, setOther, add: models.add, partner, setPartner, compared, setCompared, weight, setWeight, value, setValue, input, setInput, run, setRun };
+    other, setOther, add: models.add, partner, setPartner, compared, setCompared, weight, setWeight, value, setValue, input, setInput, run, setRun, explaining, explain };
 }

@@ -5,7 +5,7 @@ export interface Picture { title: string; caption: string; address: string }
 export interface Embedded { model: ModelDocument; weights: Record<string, Summary>; values: Record<string, Summary>; pictures: Picture[]; prediction: any; notes: string[] }
 export class Told extends Error {}
 /** A tensor; `order` are its axes in another order, `minus` and `minusKey` the model or run and the tensor that is taken from it. */
-export interface Ref { kind: "models" | "runs"; id: string; key: string; order?: string; minus?: string; minusKey?: string }
+export interface Ref { kind: "models" | "runs" | "jobs"; id: string; key: string; order?: string; minus?: string; minusKey?: string }
 
 export interface Source {
   live: boolean;

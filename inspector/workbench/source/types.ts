@@ -41,6 +41,6 @@ export interface Property {
 
 export interface JobState {
   job: string; what: string; state: "waiting" | "running" | "done" | "failed" | "cancelled";
-  step: { what: string; done: number; total: number | null } | null; error: string;
+  step: { what: string; done: number; total: number | null; picture: boolean } | null; error: string;
   result?: any; text?: string; figures?: [string, string, string][]; files?: { file: string; name: string }[];
 }

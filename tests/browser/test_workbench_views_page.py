@@ -1,0 +1,99 @@
+"""Do the views answer a user in a real browser? Maps and their targets, growing pictures, tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inspector.server import Address, Workplace, start
+
+pytestmark = pytest.mark.browser
+
+ARTEFACTS = Path(__file__).parent.parent / ".artefacts"
+
+PIXELS = """() => [...document.querySelectorAll('.heat')].map(c => {
+  const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+  let sum = 0;
+  for (let i = 0; i < d.length; i += 97) sum = (sum * 31 + d[i]) % 1000003;
+  return sum;
+})"""
+
+
+@pytest.fixture(scope="module")
+def address(fixtures: Path) -> Iterator[Address]:
+    with Workplace() as made:
+        made.first = (made.add(fixtures / "squeezenet1_1.onnx"),)
+        made.input = made.share(fixtures / "coffee.png").id
+        with start(made) as found:
+            yield found
+
+
+@pytest.fixture
+def page(browser: Any, address: Address) -> Iterator[Any]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(60_000)
+    made = context.new_page()
+    faults: list[str] = []
+    made.on("pageerror", lambda fault: faults.append(str(fault)))
+    made.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+    made.goto(address.url)
+    made.wait_for_function("() => Number(document.body.dataset.seq || 0) >= 1")
+    yield made
+    context.close()
+    assert faults == []
+
+
+def _shot(page: Any, name: str) -> None:
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"{name}.png")
+
+
+def _tab(page: Any, name: str) -> None:
+    page.get_by_role("tab", name=name).click()
+
+
+def test_maps_lie_side_by_side_for_a_target_found_by_its_label(page: Any) -> None:
+    _tab(page, "Attribution")
+    picker = page.get_by_role("combobox", name="Explain")
+    picker.fill("espresso")
+    page.get_by_role("option", name="espresso maker").wait_for()
+    picker.press("ArrowDown")
+    picker.press("ArrowUp")
+    picker.press("Enter")
+    page.locator(".chip").wait_for()
+    chosen = page.locator(".chip").inner_text()
+    assert "espresso" in chosen
+    _shot(page, "target")
+    page.get_by_label("gradient", exact=True).check()
+    page.get_by_role("button", name="Run attribute").click()
+    page.locator(".heat").nth(1).wait_for()
+    first = page.evaluate(PIXELS)
+    assert len(first) == 2
+    page.get_by_label("Opacity of the maps").fill("0")
+    page.wait_for_function(f"() => new Set(({PIXELS})()).size === 1")  # without the maps only the input
+    bare = page.evaluate(PIXELS)[0]
+    page.get_by_label("Opacity of the maps").fill("1")
+    page.wait_for_function(f"() => new Set(({PIXELS})()).size === 2")
+    assert len({*page.evaluate(PIXELS), *first, bare}) == 5
+    page.get_by_label("Opacity of the maps").fill("0.6")
+    page.locator(".heat").first.scroll_into_view_if_needed()
+    _shot(page, "maps")
+    _tab(page, "Node")
+    _tab(page, "Attribution")
+    page.locator(".heat").nth(1).wait_for()  # the answer is still there
+
+
+def test_a_picture_grows_while_it_is_looked_at_and_can_be_stopped(page: Any) -> None:
+    _tab(page, "More")
+    page.get_by_label("question").select_option("maximize")
+    page.get_by_role("textbox", name="objective").fill("logit:967")
+    page.get_by_role("spinbutton", name="steps").fill("3000")
+    page.get_by_role("button", name="Run maximize").click()
+    page.wait_for_function("() => Number(document.querySelector('.growing')?.dataset.frames || 0) >= 3")
+    page.locator(".growing").scroll_into_view_if_needed()
+    _shot(page, "growing")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped.").wait_for()

@@ -1,0 +1,123 @@
+"""What does the server give the views besides structure? Labels, raw maps, and pictures of running work."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+import inspector
+from inspector.actions.registry import find_action
+from inspector.progress import Step
+from inspector.server import Address, Workplace, start
+from inspector.server.jobs import Job
+
+
+@pytest.fixture(scope="module")
+def workplace(fixtures: Path) -> Iterator[Workplace]:
+    with Workplace() as made:
+        made.first = (made.add(fixtures / "squeezenet1_1.onnx"),)
+        made.input = made.share(fixtures / "coffee.png").id
+        yield made
+
+
+@pytest.fixture(scope="module")
+def address(workplace: Workplace) -> Iterator[Address]:
+    with start(workplace) as found:
+        yield found
+
+
+@pytest.fixture
+def client(address: Address) -> Iterator[httpx.Client]:
+    headers = {"authorization": f"Bearer {address.token}"}
+    with httpx.Client(base_url=address.origin, headers=headers, timeout=60, trust_env=False) as made:
+        yield made
+
+
+def _ask(client: httpx.Client, action: str, **call: Any) -> str:
+    made = client.post(f"/api/actions/{action}", json=call)
+    assert made.status_code == 202, made.text
+    return made.json()["job"]
+
+
+def _finish(client: httpx.Client, job: str) -> dict[str, Any]:
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        record = client.get(f"/api/jobs/{job}").json()
+        if record["state"] in ("done", "failed", "cancelled"):
+            return record
+        time.sleep(0.05)
+    raise AssertionError("the job did not end")
+
+
+def test_labels_are_the_models_own_or_those_of_a_file(client: httpx.Client, workplace: Workplace) -> None:
+    own = client.get(f"/api/models/{workplace.first[0]}/labels").json()["labels"]
+    assert (len(own), own[967]) == (1000, "espresso")
+    sent = client.post("/api/files?name=names.txt", content=b"cat\ndog\n").json()["file"]
+    given = client.get(f"/api/models/{workplace.first[0]}/labels?file={sent}").json()["labels"]
+    assert given == ["cat", "dog"]
+    assert client.get(f"/api/models/{workplace.first[0]}/labels?file=/etc/passwd").status_code == 404
+
+
+def test_raw_maps_leave_as_arrays(
+    client: httpx.Client, workplace: Workplace, classifier: inspector.Model, fixtures: Path
+) -> None:
+    job = _ask(client, "attribute", model=workplace.first[0], input=[f"file:{workplace.input}"],
+               method=["gradient", "grad-cam"], target=["967"])  # fmt: skip
+    assert _finish(client, job)["state"] == "done"
+    direct = find_action("attribute").function(
+        classifier, [str(fixtures / "coffee.png")], method=["gradient", "grad-cam"], target=["967"]
+    )
+    for number, made in enumerate(direct.maps):
+        answer = client.get(f"/api/tensors/jobs/{job}/data?key={number}")
+        shape = tuple(map(int, answer.headers["x-shape"].split(",")))
+        got = np.frombuffer(answer.content, answer.headers["x-dtype"]).reshape(shape)
+        assert np.array_equal(got, made.cells())
+        assert np.ptp(got) > 0
+    picture = client.get(f"/api/tensors/jobs/{job}/data?key=picture")
+    assert picture.headers["x-shape"].endswith(",3")
+    assert client.get(f"/api/tensors/jobs/{job}/data?key=9").status_code == 404
+    assert client.get("/api/tensors/jobs/none/data?key=0").status_code == 404
+
+
+def test_running_work_shows_its_picture(client: httpx.Client, workplace: Workplace) -> None:
+    job = _ask(client, "maximize", model=workplace.first[0], objective=["logit:967"], steps=2000)
+    frames: set[bytes] = set()
+    until = time.monotonic() + 60
+    while len(frames) < 2 and time.monotonic() < until:
+        answer = client.get(f"/api/jobs/{job}/frame")
+        assert answer.status_code in (200, 204)
+        if answer.status_code == 200:
+            assert answer.headers["content-type"] == "image/png"
+            frames.add(answer.content)
+        time.sleep(0.1)
+    client.delete(f"/api/jobs/{job}")
+    assert len(frames) == 2, "the picture grows"
+    assert _finish(client, job)["state"] == "cancelled"
+
+
+def test_a_frame_needs_the_token(address: Address) -> None:
+    assert httpx.get(f"{address.origin}/api/jobs/x/frame", trust_env=False).status_code == 401
+
+
+def test_pictures_are_taken_only_when_wanted_and_not_more_often_than_said() -> None:
+    taken: list[int] = []
+
+    def picture() -> Any:
+        taken.append(threading.get_ident())
+        return np.zeros((2, 2, 3), np.uint8)
+
+    job = Job("id", "work")
+    for number in range(50):
+        job.listen(Step("step", number, 50, picture))
+    assert taken == [], "nobody has asked"
+    for number in range(50):
+        job.watched = True
+        job.listen(Step("step", number, 50, picture))
+    assert taken == [threading.get_ident()], "one in a quarter of a second, by the working thread"
