@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -170,29 +171,33 @@ def _crossing_costs(
     last_read: Mapping[str, int],
     readers: Mapping[str, list[int]],
 ) -> list[float]:
-    """Cost of a cut before each node: bytes that cross, dearer where a fusion would be broken."""
+    """Cost of a cut before each node: bytes that cross, dearer where a fusion would be broken.
+
+    Infinite where a value of unknown type would cross.
+    """
     count = len(proto.graph.node)
-    change = [0.0] * (count + 2)
+    change, barred = [0.0] * (count + 2), [0] * (count + 2)
     for name, made in makers.items():
         until = last_read.get(name, made)
         if until <= made:
             continue
         value = values.get(name)
         if value is None or value.kind != "tensor" or not value.dtype:
-            weight = float("1e18")
-        else:
-            weight = float(UNKNOWN_BYTES if value.nbytes is None else value.nbytes + 64)
-            reader = proto.graph.node[readers[name][0]].op_type
-            fusing = proto.graph.node[made].op_type in FUSES_ON or reader in FUSES_INTO
-            if len(readers[name]) == 1 and fusing:
-                weight *= FUSION_PENALTY
+            barred[made + 1] += 1
+            barred[until + 1] -= 1
+            continue
+        weight = float(UNKNOWN_BYTES if value.nbytes is None else value.nbytes + 64)
+        reader = proto.graph.node[readers[name][0]].op_type
+        fusing = proto.graph.node[made].op_type in FUSES_ON or reader in FUSES_INTO
+        if len(readers[name]) == 1 and fusing:
+            weight *= FUSION_PENALTY
         change[made + 1] += weight
         change[until + 1] -= weight
     costs: list[float] = []
-    running = 0.0
-    for step in change[: count + 1]:
-        running += step
-        costs.append(running)
+    running, closed = 0.0, 0
+    for step, gates in zip(change[: count + 1], barred, strict=False):
+        running, closed = running + step, closed + gates
+        costs.append(math.inf if closed else running)
     return costs
 
 
@@ -208,7 +213,7 @@ def _positions(
     for part in range(1, max(1, parts)):
         limit = total * (part + 0.5) / parts
         window = [p for p in range(first, len(costs) - 1) if total * (part - 0.5) / parts <= made[p] <= limit]
-        allowed = [p for p in window if costs[p] < 1e18]
+        allowed = [p for p in window if costs[p] < math.inf]
         if allowed:
             best = min(allowed, key=lambda p: (costs[p], p))
             positions.append(best)
