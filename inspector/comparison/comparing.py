@@ -335,7 +335,7 @@ def _verdict(found: Comparison) -> str:
         )
     coarse = _coarser(found)
     if coarse:
-        return f"the same network, {coarse}: structure agrees, weights but for rounding{_loudest(found)}"
+        return f"the same structure, {coarse}: weights agree but for rounding{_loudest(found)}"
     weights = "equal weights" if found.weights_agree else "other weights"
     if found.structure_agrees:
         if not found.outputs:
