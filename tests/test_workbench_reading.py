@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from inspector.graph.families import FAMILIES
 from inspector.server import Address, Workplace, start
@@ -182,6 +184,46 @@ def test_shapes_of_real_models_lie_free(browser: Any, shared_models: Path, name:
             assert page.evaluate(FAULTS) == []
             ARTEFACTS.mkdir(exist_ok=True)
             page.screenshot(path=ARTEFACTS / f"reading {Path(name).stem}.png")
+            page.context.close()
+
+
+def _masked(layers: int) -> onnx.ModelProto:
+    """Layers of five nodes that all read one mask."""
+    nodes, last = [helper.make_node("Relu", ["m"], ["mask"], name="mask")], "x"
+    for n in range(layers):
+        for step, op in enumerate(["Relu", "Tanh", "Sigmoid", "Exp", "Mul"]):
+            inputs = [last, "mask"] if op == "Mul" else [last]
+            last = f"v{n}.{step}"
+            nodes.append(helper.make_node(op, inputs, [last], name=f"{op}{n}"))
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in ("x", "m", last)]
+    graph = helper.make_graph(nodes, "masked", ends[:2], ends[2:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)])
+
+
+@pytest.mark.browser
+def test_a_value_with_many_consumers_has_pills_that_lead_to_the_other_end(
+    browser: Any, tmp_path: Path
+) -> None:
+    onnx.save(_masked(12), tmp_path / "masked.onnx")
+    with Workplace() as made:
+        made.first = (made.add(tmp_path / "masked.onnx"),)
+        with start(made) as found:
+            page = _opened(browser, found.url, 1280, 800)
+            _all_open(page)
+            pills = page.evaluate("() => workbench.pills().map(pill => pill.text)")
+            assert pills.count("mask") >= 10
+            assert f"→ {pills.count('mask')}" in pills
+            place = page.evaluate(
+                """async () => {
+                  const pill = workbench.pills().find(pill => pill.text === 'mask');
+                  workbench.look({k: 1, x: pill.right - 200, y: pill.y - 300});
+                  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+                  const box = document.querySelector('.drawing canvas').getBoundingClientRect();
+                  return [box.x + 200 - pill.w / 2, box.y + 300];
+                }"""
+            )
+            page.mouse.click(*place)
+            page.locator(".panel .path").get_by_text("mask", exact=True).wait_for()
             page.context.close()
 
 

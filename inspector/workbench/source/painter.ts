@@ -2,6 +2,7 @@
 import { cut, plain, type Graph } from "./graph";
 import { HEAD, PORTAL, type Placed } from "./layout";
 import type { Shades } from "./overlays";
+import { PILL_FONT, PILL_HIGH, pillsOf, type Pill } from "./portals";
 import { labelsOf, SHAPE_FONT, type Label } from "./shapes";
 import { css, familyLook, sequential, type Theme } from "./theme";
 
@@ -18,6 +19,8 @@ export class Painter {
   private readonly long: number[] = [];
   private readonly bounds: Float32Array;
   private readonly open: number[] = [];
+  readonly pills: readonly Pill[];
+  private readonly pillBands = new Map<number, number[]>();
   /** The shape beside each edge. */
   readonly labels: readonly (Label | null)[];
   /** Where the last painted headers lie. */
@@ -35,6 +38,8 @@ export class Painter {
     this.bounds = new Float32Array(placed.from.length * 4);
     for (let e = 0; e < placed.from.length; e++) this.bound(e);
     this.labels = labelsOf(graph, placed);
+    this.pills = pillsOf(graph, placed);
+    this.pills.forEach((pill, n) => this.bucket(this.pillBands, n, pill.y, pill.y));
   }
 
   private bound(e: number): void {
@@ -85,6 +90,7 @@ export class Painter {
       this.drawn++;
       this.box(c, i, eye.k, theme, marks, shades);
     }
+    if (eye.k > 0.3) this.portals(c, view, eye.k, theme);
     this.heads(c, view, eye.k, theme, marks);
   }
 
@@ -141,7 +147,7 @@ export class Painter {
       if (b[4 * e]! > view.x1 || b[4 * e + 1]! < view.x0 || b[4 * e + 2]! > view.y1 || b[4 * e + 3]! < view.y0) return;
       const ends = [placed.id[placed.from[e]!]!, placed.id[placed.to[e]!]!];
       if (ends.includes(marks.selected) || ends.includes(marks.hover)) { strong.push(e); return; }
-      if (placed.kind[e] === PORTAL) { if (k > 0.12) this.stub(c, e); return; }
+      if (placed.kind[e] === PORTAL) return;
       this.trace(c, e, k);
       if (k > 0.5) this.arrow(arrows, e);
       if (this.labels[e]) labels.push(e);
@@ -173,10 +179,25 @@ export class Painter {
     }
   }
 
-  private stub(c: CanvasRenderingContext2D, e: number): void {
-    const { starts, points } = this.placed, a = starts[e]!, z = starts[e + 1]! - 1;
-    c.moveTo(points[2 * a]!, points[2 * a + 1]!); c.lineTo(points[2 * a]! + 7, points[2 * a + 1]! + 9);
-    c.moveTo(points[2 * z]! - 7, points[2 * z + 1]! - 9); c.lineTo(points[2 * z]!, points[2 * z + 1]!);
+  private portals(c: CanvasRenderingContext2D, view: View, k: number, theme: Theme): void {
+    c.font = PILL_FONT; c.textAlign = "center"; c.textBaseline = "middle"; c.lineWidth = 1; c.strokeStyle = theme.edge;
+    for (const n of this.seen(this.pillBands, view.y0, view.y1)) {
+      const { text, right, y, w } = this.pills[n]!;
+      if (right < view.x0 || right - w > view.x1) continue;
+      c.fillStyle = theme.ends;
+      round(c, right - w, y - PILL_HIGH / 2, w, PILL_HIGH, PILL_HIGH / 2); c.fill(); c.stroke();
+      c.fillStyle = theme.faint;
+      if (k * 9 >= LEGIBLE) c.fillText(text, right - w / 2, y);
+    }
+  }
+
+  /** The element at the other end of the pill at this place, or -1. */
+  beyond(x: number, y: number): number {
+    for (const n of this.seen(this.pillBands, y - PILL_HIGH, y + PILL_HIGH)) {
+      const pill = this.pills[n]!;
+      if (x >= pill.right - pill.w && x <= pill.right && Math.abs(y - pill.y) <= PILL_HIGH / 2) return pill.to;
+    }
+    return -1;
   }
 
   private trace(c: CanvasRenderingContext2D, e: number, k: number): void {
@@ -206,7 +227,10 @@ export class Painter {
     const repeat = isBlock ? graph.doc.blocks[id - graph.items.length]![4] : 1;
     if (repeat > 1) { round(c, x + 3, y + 3, w, h, 8); c.fill(); c.stroke(); }
     round(c, x, y, w, h, isBlock ? 8 : 5);
+    const unknown = !isBlock && graph.items[id]!.family === "unknown";
+    if (unknown) { c.lineWidth = 1.5; c.setLineDash([4, 3]); }
     c.fill(); c.stroke();
+    if (unknown) c.setLineDash([]);
     if (isBlock && k > 0.25) this.mix(c, id - graph.items.length, theme, x + 8, y + h - 4, w - 16);
     if (marks.found.has(id) || id === marks.selected || id === marks.hover) this.ring(c, i, theme, id === marks.selected, marks.found.has(id));
     this.name(c, id, x + w / 2, y + h / 2 - (isBlock ? 1 : 0), w, k, look.text);

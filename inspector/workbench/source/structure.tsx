@@ -117,12 +117,13 @@ function Drawing({ bench }: Props) {
         const box = canvas.current!.getBoundingClientRect(), p = painter.placed, e = eye.current;
         return { x: box.x + (p.x[i]! + p.w[i]! / 2 - e.x) * e.k, y: box.y + (p.y[i]! + Math.min(12, p.h[i]! / 2) - e.y) * e.k };
       },
-      look: (next: Partial<Eye>) => { Object.assign(eye.current, next); ask(); }, eye: () => eye.current, placed: () => painter?.placed, labels: () => painter?.labels,
+      look: (next: Partial<Eye>) => { Object.assign(eye.current, next); ask(); }, eye: () => eye.current, placed: () => painter?.placed, labels: () => painter?.labels, pills: () => painter?.pills,
       fit: () => { const { w, h } = size(), p = painter!.placed; eye.current.k = Math.min((w - STRIP) / (p.width + 40), h / (p.height + 40)); eye.current.x = p.width / 2 - (w - STRIP) / eye.current.k / 2; eye.current.y = p.height / 2 - h / eye.current.k / 2; ask(); },
     };
   }, [painter, graph]);
 
-  const at = (event: MouseEvent) => { const box = canvas.current!.getBoundingClientRect(), e = eye.current; return painter?.hit(e.x + (event.clientX - box.x) / e.k, e.y + (event.clientY - box.y) / e.k) ?? -1; };
+  const spot = (event: MouseEvent, of?: (x: number, y: number) => number) => { const box = canvas.current!.getBoundingClientRect(), e = eye.current; return of?.(e.x + (event.clientX - box.x) / e.k, e.y + (event.clientY - box.y) / e.k) ?? -1; };
+  const at = (event: MouseEvent) => spot(event, painter?.hit.bind(painter));
   const zoom = (factor: number, x = size().w / 2, y = size().h / 2) => {
     const e = eye.current, k = Math.max(0.005, Math.min(4, e.k * factor));
     e.x += x / e.k - x / k; e.y += y / e.k - y / k; e.k = k; ask();
@@ -157,7 +158,7 @@ function Drawing({ bench }: Props) {
         if (Math.abs(e.clientX - d.x) + Math.abs(e.clientY - d.y) > 3) d.far = true;
         if (d.far) { eye.current.x -= (e.clientX - d.x) / eye.current.k; eye.current.y -= (e.clientY - d.y) / eye.current.k; d.x = e.clientX; d.y = e.clientY; ask(); }
       }}
-      onPointerUp={(e) => { if (!drag.current?.far) bench.pick(at(e)); drag.current = null; }}
+      onPointerUp={(e) => { if (!drag.current?.far) { const far = spot(e, painter?.beyond.bind(painter)); if (far >= 0) bench.show(far); else bench.pick(at(e)); } drag.current = null; }}
       onDblClick={(e) => toggle(at(e))}
       onWheel={(e) => {
         e.preventDefault(); const box = canvas.current!.getBoundingClientRect();
