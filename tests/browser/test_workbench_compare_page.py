@@ -30,6 +30,18 @@ TIE = """key => {
 """The pixel half-way between a node of A and the node of the same name of B."""
 
 
+STRUCK = """() => {
+  const over = document.querySelector('.over'), box = over.getBoundingClientRect(), c = over.getContext('2d');
+  let struck = 0;
+  for (const key of ['node_conv2d_5', 'node_conv2d_6', 'node_relu_5', 'node_relu_6', 'node_cat_1'])
+    for (const side of [0, 1]) {
+      const {x, y} = comparison.place(side, key);
+      const pane = document.querySelectorAll('.panes > canvas')[side].getBoundingClientRect();
+      if (x < pane.left + 8 || x > pane.right - 8) continue;
+      struck += c.getImageData(x - box.x - 8, y - box.y - 4, 16, 8).data.filter(Boolean).length;
+    }
+  return struck;
+}"""
 DROP = """([name, base64]) => {
   const bytes = Uint8Array.from(atob(base64), c => c.charCodeAt(0)), data = new DataTransfer();
   data.items.add(new File([bytes], name));
@@ -116,7 +128,7 @@ def test_one_network_in_two_formats_has_no_differences(
     assert "The same network" in page.locator(".verdict").inner_text()
     assert _rows(page) == []
     assert page.get_by_text("No differences.").is_visible()
-    page.locator(".chip").get_by_text("same").click()
+    page.locator(".kind").get_by_text("same").click()
     assert len(_rows(page)) > 60
     page.locator(".differences tbody tr").nth(3).click()
     page.locator(".maps canvas").first.wait_for()
@@ -148,6 +160,7 @@ def test_an_edit_is_clicked_and_stays(opened: Any, fixtures: Path, edited: Path)
         "the pair below in the colour of its state"
     )
     assert (f"node={CONV}" in page.url, f"partner={CONV}" in page.url, "with=" in page.url) == (True,) * 3
+    assert page.evaluate(STRUCK) == 0, "no label is struck through"
     _shot(page, "compare edit")
     page.reload()
     pair.get_by_role("heading", name="Conv ↔ Conv").wait_for()

@@ -28,5 +28,16 @@ export function paintLinks(c: CanvasRenderingContext2D, match: Match, links: Lin
     drawn++;
   }
   c.globalAlpha = 1;
+  for (const pane of [a, b]) uncover(c, pane, height);
   return drawn;
+}
+
+/** Curves pass behind the boxes, so that no label is struck through. */
+function uncover(c: CanvasRenderingContext2D, { placed, eye, left, width }: Pane, height: number): void {
+  for (let i = 0; i < placed.id.length; i++) {
+    const y = (placed.y[i]! - eye.y) * eye.k, tall = placed.h[i]! * eye.k;
+    if (placed.open[i] || y > height || y + tall < 0) continue;
+    const from = Math.max(left, left + (placed.x[i]! - eye.x) * eye.k), to = Math.min(left + width, left + (placed.x[i]! + placed.w[i]! - eye.x) * eye.k);
+    if (to > from) c.clearRect(from, y, to - from, tall);
+  }
 }

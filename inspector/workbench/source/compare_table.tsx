@@ -37,7 +37,7 @@ export function CompareTable({ match, chosen, weight, onChoose, onWeight }: Prop
   const sort = (name: Column) => { setDown(name === column ? !down : name === "weights" || name === "values"); setColumn(name); };
   return <div class="differences">
     <div class="legend" role="group" aria-label="States; click to list or hide">{STATES.filter((row) => match.counts.get(row.kind)).map((row) =>
-      <button key={row.kind} class="chip" aria-pressed={shown.has(row.kind)} onClick={() => turn(row.kind)}><Swatch fill={row.fill || "var(--block)"} />{row.mark}{row.short} <b>{match.counts.get(row.kind)!.toLocaleString("en")}</b></button>)}
+      <button key={row.kind} class="kind" aria-pressed={shown.has(row.kind)} onClick={() => turn(row.kind)}><Swatch fill={row.fill || "var(--block)"} />{row.mark}{row.short} <b>{match.counts.get(row.kind)!.toLocaleString("en")}</b></button>)}
       <span class="right"><button aria-label="Previous difference" onClick={() => step(-1)}>‹</button><span>{at >= 0 ? `${at + 1} of ` : ""}{rows.length.toLocaleString("en")}</span><button aria-label="Next difference" onClick={() => step(1)}>›</button>
         <input type="search" aria-label="Filter differences" placeholder="Filter" value={text} onInput={(e) => setText(e.currentTarget.value)} /></span></div>
     <div class="scroll"><table aria-label="Differences"><thead><tr>{COLUMNS.map(([name, title, said]) => <th key={name} class={"col-" + name} scope="col" title={said} aria-sort={name === column ? (down ? "descending" : "ascending") : "none"}><button onClick={() => sort(name)}>{title}{name === column ? (down ? " ↓" : " ↑") : ""}</button></th>)}</tr></thead>
