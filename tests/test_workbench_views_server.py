@@ -17,6 +17,7 @@ from inspector.actions.registry import find_action
 from inspector.progress import Step
 from inspector.server import Address, Workplace, start
 from inspector.server.jobs import Job
+from inspector.server.recents import Recents
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +122,43 @@ def test_pictures_are_taken_only_when_wanted_and_not_more_often_than_said() -> N
         job.watched = True
         job.listen(Step("step", number, 50, picture))
     assert taken == [threading.get_ident()], "one in a quarter of a second, by the working thread"
+
+
+def test_recent_files_are_remembered_opened_by_id_and_forgotten(fixtures: Path, tmp_path: Path) -> None:
+    file = tmp_path / "state" / "recent.json"
+    with Workplace() as made:
+        made.recents = Recents(file)
+        made.recents.add(fixtures / "squeezenet1_1.onnx")
+        made.recents.add(tmp_path / "gone.onnx")
+        with start(made) as found:
+            headers = {"authorization": f"Bearer {found.token}"}
+            with httpx.Client(base_url=found.origin, headers=headers, trust_env=False) as client:
+                (row,) = client.get("/api/recents").json()["recents"]
+                assert row["name"] == "squeezenet1_1.onnx"
+                assert not made.models, "nothing is opened by itself"
+                asked = client.post("/api/models", json={"recent": row["recent"]})
+                assert _finish(client, asked.json()["job"])["state"] == "done"
+                assert len(made.models) == 1
+                path = str(fixtures / "squeezenet1_1.onnx")
+                assert client.post("/api/models", json={"recent": path}).status_code == 404
+                assert client.delete("/api/recents").json() == {"recents": []}
+                assert not file.exists()
+                assert client.post("/api/models", json={"recent": row["recent"]}).status_code == 404
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"/a": "x"}', "{"])
+def test_a_spoilt_list_of_recent_files_is_an_empty_one(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "recent.json"
+    file.write_text(text)
+    assert Recents(file).rows() == []
+
+
+def test_recent_files_are_the_newest_twelve(tmp_path: Path) -> None:
+    known = Recents(tmp_path / "recent.json")
+    for number in range(14):
+        (tmp_path / f"{number}.onnx").touch()
+        known.add(tmp_path / f"{number}.onnx")
+    known.add(tmp_path / "5.onnx")
+    names = [row["name"] for row in known.rows()]
+    assert len(names) == 12
+    assert names[:2] == ["5.onnx", "13.onnx"]

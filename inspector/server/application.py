@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,8 @@ def application(workplace: Workplace, *, max_upload: int = MAX_UPLOAD) -> Starle
             route("/api/models/{digest}", site.structure),
             route("/api/models/{digest}/operator", site.operator),
             route("/api/models/{digest}/labels", site.labels),
+            route("/api/recents", site.recents),
+            route("/api/recents", site.forget, methods=["DELETE"]),
             route("/api/runs", site.run, methods=["POST"]),
             route("/api/comparisons", site.compare, methods=["POST"]),
             *tensor_routes(workplace, site.jobs),
@@ -196,11 +199,28 @@ class _Site:
 
     async def open(self, request: Request) -> Response:
         given = await _body(request)
+        if given.get("recent"):
+            path = self._workplace.recents.find(str(given["recent"]))
+            return self._started(f"open {path.name}", lambda: (self._reopened(path), []))
         stored = self._workplace.file(str(given.get("file")))
         return self._started(
             f"open {stored.name}",
             lambda: (_Opened(self._workplace.add(stored.path, stored.name), stored.name), []),
         )
+
+    def _reopened(self, path: Path) -> _Opened:
+        made = _Opened(self._workplace.add(path), path.name)
+        self._workplace.recents.add(path)
+        return made
+
+    async def recents(self, _: Request) -> Response:
+        """The files that the user opened lately, newest first."""
+        return JSONResponse({"recents": await run_in_threadpool(self._workplace.recents.rows)})
+
+    async def forget(self, _: Request) -> Response:
+        """Forget them all."""
+        await run_in_threadpool(self._workplace.recents.clear)
+        return JSONResponse({"recents": []})
 
     async def structure(self, request: Request) -> Response:
         digest = request.path_params["digest"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inspector.errors import BadInput
+from inspector.server.recents import Recents, state_file
 from inspector.server.running import Address, serve
 from inspector.server.workplace import Workplace
 
@@ -26,6 +27,9 @@ def open_page(
     """Show models in the browser until interrupted; `tell` gets the address with its token."""
     with Workplace() as workplace:
         workplace.first = tuple(workplace.add(source, **(options or {})) for source in sources)
+        workplace.recents = Recents(state_file())
+        for source in sources:
+            workplace.recents.add(Path(source))
         if input is not None:
             if not Path(input).is_file():
                 raise BadInput(f"{input}: no such file. Give a picture, .npy, .npz or .wav.")

@@ -16,6 +16,7 @@ from inspector import model as models
 from inspector.errors import UnknownName
 from inspector.execution import Capture, Prediction
 from inspector.model import Model
+from inspector.server.recents import Recents
 
 __all__ = ["Run", "Stored", "Workplace"]
 
@@ -57,6 +58,8 @@ class Workplace:
         """Digests of the models that were named at the start."""
         self.input = ""
         """Id of the input that was named at the start."""
+        self.recents = Recents()
+        """Files that may be opened again; none are remembered unless the command `open` says where."""
 
     def __enter__(self) -> Workplace:
         """The workplace; its folder goes at the end of the block."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from inspector.server import Address, Workplace, start
+from inspector.server.recents import Recents
 
 pytestmark = pytest.mark.browser
 
@@ -97,3 +98,69 @@ def test_a_picture_grows_while_it_is_looked_at_and_can_be_stopped(page: Any) -> 
     _shot(page, "growing")
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Stopped.").wait_for()
+
+
+def test_a_second_tab_of_the_same_address_gets_the_token_from_the_first(page: Any, address: Address) -> None:
+    other = page.context.new_page()
+    other.goto(address.origin)
+    other.wait_for_function("() => Number(document.body.dataset.seq || 0) >= 1")
+    assert "token" not in other.url
+
+
+def test_reload_keeps_weight_and_value(page: Any, address: Address) -> None:
+    page.get_by_label("Search").fill("node_conv2d")
+    page.get_by_role("button", name="Conv 64×3×3×3 node_conv2d", exact=True).click()
+    page.locator(".values button").filter(has_text="bias").first.click()
+    page.get_by_role("heading", name="Weights of Conv").wait_for()
+    kept = page.locator(".values .chosen").inner_text()
+    page.reload()
+    page.get_by_role("heading", name="Weights of Conv").wait_for()
+    assert page.locator(".values .chosen").inner_text() == kept
+    assert "bias" in kept
+
+
+def test_recent_files_open_from_the_page(browser: Any, fixtures: Path, tmp_path: Path) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    with Workplace() as made:
+        made.recents = Recents(tmp_path / "recent.json")
+        made.recents.add(fixtures / "squeezenet1_1.onnx")
+        with start(made) as found:
+            page.goto(found.url)
+            page.get_by_text("Opened lately").wait_for()
+            _shot(page, "recent")
+            page.get_by_role("button", name="squeezenet1_1.onnx").click()
+            page.wait_for_function("() => Number(document.body.dataset.seq || 0) >= 1", timeout=60_000)
+            page.get_by_role("button", name="Recent").click()
+            page.get_by_role("button", name="Forget them").click()
+            page.get_by_role("button", name="Recent").click()
+            assert page.get_by_text("Opened lately").count() == 0
+    context.close()
+
+
+def test_a_lost_server_is_told_and_the_banner_goes_when_it_is_back(browser: Any, fixtures: Path) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    with Workplace() as made:
+        made.first = (made.add(fixtures / "squeezenet1_1.onnx"),)
+        with start(made) as found:
+            page.goto(found.url)
+            page.wait_for_function("() => Number(document.body.dataset.seq || 0) >= 1", timeout=60_000)
+            context.set_offline(True)
+            page.locator(".lost").wait_for(timeout=30_000)
+            _shot(page, "lost")
+            context.set_offline(False)
+            page.locator(".lost").wait_for(state="detached", timeout=30_000)
+    context.close()
+
+
+def test_a_job_that_crashes_says_why_and_the_page_goes_on(page: Any) -> None:
+    _tab(page, "More")
+    page.get_by_label("question").select_option("maximize")
+    page.get_by_role("textbox", name="objective").fill("no such layer:3")
+    page.get_by_role("button", name="Run maximize").click()
+    page.get_by_role("alert").wait_for()
+    assert "no such layer" in page.get_by_role("alert").inner_text()
+    _shot(page, "crash")
+    _tab(page, "Node")
+    assert page.get_by_role("heading", name="squeezenet1_1.onnx").is_visible()

@@ -49,7 +49,7 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   const [open, setOpen] = useState(() => firstOpen(graph)), [selected, setSelected] = useState(() => (mine ? idOf(start.node) : -1)), [reveal, setReveal] = useState(0);
   const [query, setQuery] = useState(start.query), [found, setFound] = useState(new Set<number>());
   const [view, setView] = useState(start.view || usual), [overlay, setOverlay] = useState(start.overlay || "family");
-  const [weight, setWeight] = useState(""), [value, setValue] = useState("");
+  const [weight, setWeight] = useState(mine ? start.weight : ""), [value, setValue] = useState(mine ? start.value : "");
   const [wished, setOther] = useState(start.other), [partner, setPartner] = useState(mine ? start.partner : ""), [compared, setCompared] = useState<Compared | null>(null);
   const known = (wanted: string | undefined) => wanted !== digest && models.models.some((m) => m.model === wanted);
   const other = [wished, ...given, ...models.models.map((m) => m.model)].find(known) ?? "";
@@ -67,11 +67,11 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   };
   const toggle = (block: number) => { const next = new Set(open); if (!next.delete(block)) next.add(block); setOpen(next); };
   const openTo = (depth: number) => setOpen(new Set(graph.doc.blocks.flatMap((_, b) => (graph.depth[b]! < depth ? [b] : []))));
-  useEffect(() => { if (selected >= 0) { const chosen = partner; show(selected); setPartner(chosen); } }, []);
+  useEffect(() => { if (selected >= 0) { const chosen = partner, shown = value; show(selected); setPartner(chosen); setValue(shown); } }, []);
   useEffect(() => {
     writeAddress({ model: digest, node: keyOf(selected), view: view === usual ? "" : view, query, overlay: overlay === "family" ? "" : overlay, partner,
-      other: view === "compare" ? other : wished, input: input === first ? "" : input });
-  }, [digest, selected, view, query, overlay, other, wished, partner, input]);
+      other: view === "compare" ? other : wished, input: input === first ? "" : input, weight, value });
+  }, [digest, selected, view, query, overlay, other, wished, partner, input, weight, value]);
   useEffect(() => {
     if (!dropped || !live) return;
     const start = async () => {

@@ -2,6 +2,7 @@
 import type { Models } from "./models";
 import { plain } from "./graph";
 import { short } from "./painter";
+import { RecentButton } from "./recent_button";
 
 interface Props { models: Models; dark: boolean; onDark(): void }
 
@@ -13,6 +14,7 @@ export function Header({ models, dark, onDark }: Props) {
     <span class="right">
       {live && models.models.length > 1 && <select aria-label="Model" value={models.digest} onChange={(e) => models.choose(e.currentTarget.value)}>{models.models.map((m) => <option key={m.model} value={m.model}>{m.name}</option>)}</select>}
       {live && <label class="button">Open file<input type="file" onChange={open} /></label>}
+      {live && <RecentButton models={models} live={live} />}
       <button aria-label="Switch between dark and light" onClick={onDark}>{dark ? "Light" : "Dark"}</button>
     </span></header>;
 }

@@ -18,21 +18,16 @@ const ARRAYS: Record<string, any> = { float32: Float32Array, float64: Float64Arr
 
 export class Live implements Source {
   live = true;
-  private readonly token: string;
-  constructor() {
-    const found = new URLSearchParams(location.hash.slice(1)).get("token");
-    if (found) {
-      sessionStorage.setItem("token", found);
-      history.replaceState(null, "", location.pathname);
-    }
-    this.token = sessionStorage.getItem("token") ?? "";
-  }
+  /** Told when the server is lost, and when it is back. */ onLost: (lost: boolean) => void = () => undefined;
+  constructor(private readonly token: string) {}
 
   async ask(path: string, init: RequestInit = {}): Promise<Response> {
     let answer: Response;
     try {
       answer = await fetch("/api/" + path, { ...init, headers: { ...init.headers, authorization: "Bearer " + this.token } });
+      this.onLost(false);
     } catch {
+      this.onLost(true);
       throw new Told("The server does not answer. Start it again with `inspector open`, then open the address it shows.");
     }
     if (!answer.ok) throw new Told((await answer.json().catch(() => ({ error: answer.statusText }))).error);
@@ -58,6 +53,7 @@ export class Live implements Source {
 
   async blob(path: string): Promise<Blob> { return (await this.ask(path)).blob(); }
   npy(ref: Ref): Promise<Blob> { return this.blob(this.address(ref, "npy")); }
+  remove(path: string): Promise<Response> { return this.ask(path, { method: "DELETE" }); }
   schemas(): Promise<Record<string, Schema>> { return this.json("actions"); }
 
   async upload(file: File): Promise<string> {

@@ -5,6 +5,7 @@ import { Empty } from "./empty";
 import { INPUT } from "./files";
 import { build } from "./graph";
 import { Header } from "./header";
+import { Lost } from "./lost";
 import { useDark } from "./mode";
 import { useModels } from "./models";
 import { Progress } from "./progress";
@@ -21,6 +22,7 @@ export function Workbench({ source, fixed }: { source: Source; fixed: Fixed | nu
   };
   return <div class="app" onDragOver={(e) => e.preventDefault()} onDrop={drop}>
     <Header models={models} dark={dark} onDark={swap} />
+    {models.live && <Lost live={models.live} />}
     {models.error && <p class="problem banner" role="alert">{models.error}</p>}
     {models.job && <div class="banner"><Progress job={models.job} onStop={models.stop} /></div>}
     {graph ? <Desk key={models.digest} {...{ graph, models, source, fixed, dark, dropped }} /> : <Empty models={models} />}
