@@ -14,6 +14,7 @@ from inspector.comparison.probing import Probe
 from inspector.execution.capturing import Prepared, prepare
 from inspector.execution.runner import on_host
 from inspector.model import Model
+from inspector.progress import track
 
 __all__ = ["ActivationChange", "Measured", "compare_activations"]
 
@@ -91,7 +92,7 @@ def compare_activations(
         now = [array.shape for array in (*probe.a.values(), *probe.b.values())]
         if ready is None or now != shapes:
             ready, shapes = _prepared(alignment, wanted, probe, device), now
-        for change in _one_pass(ready, probe, wanted, tolerance):
+        for change in track(_one_pass(ready, probe, wanted, tolerance), "Comparing values", len(wanted)):
             known = worst.get((change.a, change.b))
             worst[change.a, change.b] = change if known is None else _worse(known, change)
     return Measured(

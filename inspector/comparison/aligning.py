@@ -10,6 +10,7 @@ from inspector.comparison.alignment import Alignment, CanonicalGraph, Pair
 from inspector.comparison.block_alignment import aligned_blocks
 from inspector.comparison.blocks import blocks
 from inspector.comparison.canonical import canonical
+from inspector.comparison.collecting import collector_paused
 from inspector.comparison.fingerprints import anchors
 from inspector.comparison.propagation import propagate
 from inspector.comparison.sequence import aligned_order, family, labels, ordered
@@ -31,6 +32,11 @@ def align(model_a: Model, model_b: Model) -> Alignment:
 
 def align_graphs(a: CanonicalGraph, b: CanonicalGraph) -> Alignment:
     """Match two canonical views."""
+    with collector_paused():
+        return _matched(a, b)
+
+
+def _matched(a: CanonicalGraph, b: CanonicalGraph) -> Alignment:
     order_a, order_b = ordered(a), ordered(b)
     fixed = anchors(a, b)
     rows_a, rows_b = labels(a, order_a), labels(b, order_b)
@@ -83,25 +89,26 @@ def _inside(
 ) -> dict[int, int]:
     """Row pairs inside matched blocks, then in the gaps between them where both sides have rows left."""
     found: dict[int, int] = {}
+    owner = {j: i for i, j in anchored.items()}
     after_a = after_b = 0
     for x, y in [*block_pairs, (len(cut_a), len(cut_b))]:
         left = [i for block in cut_a[after_a:x] for i in block]
         right = [j for block in cut_b[after_b:y] for j in block]
-        found |= _sequence(a, b, left, right, anchored)
+        found |= _sequence(a, b, left, right, (anchored, owner))
         if x < len(cut_a):
-            found |= _sequence(a, b, list(cut_a[x]), list(cut_b[y]), anchored)
+            found |= _sequence(a, b, list(cut_a[x]), list(cut_b[y]), (anchored, owner))
         after_a, after_b = x + 1, y + 1
     return found
 
 
 def _sequence(
-    a: Array, b: Array, left: list[int], right: list[int], anchored: dict[int, int]
+    a: Array, b: Array, left: list[int], right: list[int], links: tuple[dict[int, int], dict[int, int]]
 ) -> dict[int, int]:
-    """Pairs of two lists of rows; rows whose weights lie in another place stay out."""
-    inside = set(right)
-    claimed = set(anchored.values()) - {anchored.get(i) for i in left}
+    """Pairs of two lists of rows; rows whose weights lie in another place, by `links` either way, stay out."""
+    anchored, owner = links
+    inside, mine = set(right), set(left)
     left = [i for i in left if anchored.get(i, right[0] if right else -1) in inside]
-    right = [j for j in right if j not in claimed]
+    right = [j for j in right if owner.get(j) is None or owner[j] in mine]
     if not left or not right:
         return {}
     here = {j: n for n, j in enumerate(right)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inspector.comparison.alignment import Atom, CanonicalGraph, Edge
+from inspector.comparison.collecting import collector_paused
 from inspector.comparison.draft import Draft, Step, draft_of
 from inspector.comparison.layout import push_layout
 from inspector.comparison.rules.activations import join_gated, join_gelu, settle_clips
@@ -72,7 +73,8 @@ def drafted(model: Model) -> Draft:
 
 def canonical(model: Model) -> CanonicalGraph:
     """The canonical view; it need not be executable and is never shown as the model."""
-    return graph_of(drafted(model))
+    with collector_paused():
+        return graph_of(drafted(model))
 
 
 def graph_of(draft: Draft) -> CanonicalGraph:

@@ -31,7 +31,7 @@ from inspector.comparison.probing import Probe, input_links, probes
 from inspector.comparison.sequence import ordered
 from inspector.comparison.weight_changes import WeightChange, by_change
 from inspector.comparison.weight_pairs import compare_weights, keeps_values
-from inspector.errors import BadInput, InspectorError
+from inspector.errors import BadInput, Cancelled, InspectorError
 from inspector.model import Model, open_model
 
 __all__ = ["Comparison", "Divergence", "compare"]
@@ -209,7 +209,7 @@ def compare(
             samples = [turned(alignment, probe) for probe in samples] if mirror else samples
             measured = compare_activations(alignment, samples, tolerance=tolerance, device=device)
         except InspectorError as fact:
-            if inputs is not None and isinstance(fact, BadInput):
+            if isinstance(fact, Cancelled) or (inputs is not None and isinstance(fact, BadInput)):
                 raise
             notes.append(f"Activations were not compared: {str(fact).rstrip('.')}.")
             samples = []

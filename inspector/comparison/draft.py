@@ -74,8 +74,10 @@ class Draft:
         """The steps that read each value."""
         found: dict[str, list[Step]] = {}
         for step in self.steps:
-            for value in dict.fromkeys(slot.value for slot in step.slots):
-                found.setdefault(value, []).append(step)
+            for slot in step.slots:
+                users = found.setdefault(slot.value, [])
+                if not users or users[-1] is not step:
+                    users.append(step)
         return found
 
     def sole_user(self, value: str, consumers: dict[str, list[Step]]) -> Step | None:

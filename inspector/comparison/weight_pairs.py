@@ -10,6 +10,7 @@ import numpy as np
 
 from inspector.comparison.alignment import Alignment, Atom, CanonicalGraph, Pair, Part
 from inspector.comparison.weight_changes import WeightChange, weight_change
+from inspector.progress import track
 
 __all__ = ["compare_weights", "keeps_values"]
 
@@ -28,7 +29,8 @@ single or double precision."""
 
 def compare_weights(alignment: Alignment) -> dict[str, tuple[WeightChange, ...]]:
     """The weights of every pair that has some, by its key in A."""
-    found = {pair.a.key: _pair_weights(alignment, pair) for pair in alignment.pairs}
+    pairs = track(alignment.pairs, "Comparing weights")
+    found = {pair.a.key: _pair_weights(alignment, pair) for pair in pairs}
     return {key: changes for key, changes in found.items() if changes}
 
 

@@ -36,14 +36,14 @@ def _followed(slot: Operand, links: dict[str, Operand]) -> Operand:
 
 
 def _sign(draft: Draft, step: Step) -> object:
-    slots = [(_value(draft, slot.value), slot.notes) for slot in step.slots]
-    attributes = sorted((name, repr(value)) for name, value in step.attributes.items())
-    weights = sorted((role, part.key, part.notes) for role, part in step.weights.items())
-    return step.op, repr(slots), repr(attributes), repr(weights), len(step.outputs)
+    slots = tuple((_value(draft, slot.value), slot.notes) for slot in step.slots)
+    attributes = tuple(sorted((name, repr(value)) for name, value in step.attributes.items()))
+    weights = tuple(sorted((role, part.key, part.notes) for role, part in step.weights.items()))
+    return step.op, slots, attributes, weights, len(step.outputs)
 
 
-def _value(draft: Draft, value: str) -> str:
+def _value(draft: Draft, value: str) -> object:
     array = draft.constants.get(value)
     if array is None or array.size > _SMALL:
         return value
-    return f"{array.dtype}{array.shape}{np.asarray(array).tolist()}"
+    return array.dtype.str, array.shape, np.asarray(array).tobytes()
