@@ -13,6 +13,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from inspector import comparison
+from inspector.errors import Cancelled
+from inspector.progress import Step, listening
 from inspector.server import Address, Workplace, start
 
 SHAPE = (4, 3, 3, 3)
@@ -186,3 +189,20 @@ def test_no_path_is_opened(client: httpx.Client, workplace: Workplace, tmp_path:
     a, b, _ = workplace.first
     for given in (str(tmp_path / "x.npy"), "../x.npy", "file:x"):
         assert client.post("/api/comparisons", json={"a": a, "b": b, "input": given}).status_code == 404
+
+
+def test_a_comparison_tells_its_steps_and_can_be_stopped(workplace: Workplace) -> None:
+    a, b = (workplace.model(digest) for digest in workplace.first[:2])
+    told: list[Step] = []
+    with listening(told.append):
+        comparison.compare(a, b)
+    assert {step.what for step in told} >= {"Comparing weights", "Comparing values"}
+
+    for last in ("Comparing weights", "Comparing values"):
+
+        def stop(step: Step, last: str = last) -> None:
+            if step.what == last:
+                raise Cancelled("enough")
+
+        with listening(stop), pytest.raises(Cancelled):
+            comparison.compare(a, b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ class Comparisons:
     def __init__(self, workplace: Workplace) -> None:
         self._workplace = workplace
         self._known: OrderedDict[tuple[str, str, str], _Known] = OrderedDict()
+        self._lock = threading.Lock()
 
     def answer(self, a: str, b: str, source: str) -> dict[str, Any]:
         """The record of `comparison.SCHEMA`, and a run of each model with what both were fed.
@@ -39,9 +41,11 @@ class Comparisons:
         compared; else it has for "a" and "b" the answer of a run: its id and the ranking of classes.
         """
         known = self._known.get((a, b, source)) or self._compared(a, b, source)
-        self._known[a, b, source] = known
-        while len(self._known) > _KEPT:
-            self._known.popitem(last=False)
+        with self._lock:
+            self._known[a, b, source] = known
+            self._known.move_to_end((a, b, source))
+            while len(self._known) > _KEPT:
+                self._known.popitem(last=False)
         return {"comparison": known.record, "runs": self._runs(a, b, known)}
 
     def _compared(self, a: str, b: str, source: str) -> _Known:
