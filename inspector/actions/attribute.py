@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from inspector import methods, views
+from inspector import execution, methods, views
 from inspector.actions.parameters import Flag, OutputFile, parse_options
 from inspector.actions.registry import action
 from inspector.actions.result import Result
@@ -35,6 +35,7 @@ class Attributions(Result):
     methods: tuple[str, ...]
     refused: Mapping[str, str]
     files: tuple[Path, ...]
+    vocabulary: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def maps(self) -> tuple[Attribution, ...]:
@@ -84,7 +85,7 @@ class Attributions(Result):
     def figure(self, media: Any = "image/png") -> Figure:
         """One map beside and over its input; several as a sheet of targets × methods."""
         if len(self.maps) == 1 and not self.refused:
-            return self.maps[0].figure(media=media)
+            return self.maps[0].figure(vocabulary=self.vocabulary, media=media)
         return views.draw_heatmaps(
             [[None if made is None else made.cells() for made in row] for row in self.rows],
             self.maps[0].picture,
@@ -114,6 +115,7 @@ def attribute(
     raw: Annotated[OutputFile | None, Flag(("--raw",))] = None,
     option: Annotated[list[str] | None, Flag(("--option",))] = None,
     explained: str | None = None,
+    vocabulary: str | None = None,
     preprocess: str | None = None,
     dtype: Literal["float32", "float64"] = "float32",
     device: Literal["cpu", "cuda"] = "cpu",
@@ -133,6 +135,7 @@ def attribute(
         raw: File for the signed raw map, .npy; several maps go into one .npz.
         option: An option of the method, as in samples=50. Repeatable.
         explained: The input (or inner value) that is explained where there are several.
+        vocabulary: Texts of token ids, a line each or JSON of id and text, to draw tokens as words.
         preprocess: How pictures are prepared: a preset (imagenet-caffe), preset,field=value, or .json.
         dtype: float64 computes in double precision.
         device: Where to run.
@@ -169,8 +172,9 @@ def attribute(
     report("Explaining", len(targets) * len(names), len(targets) * len(names))
     if not any(made for row in rows for made in row):
         raise BadInput(next(iter(refused.values())))
-    result = Attributions(model.name, tuple(rows), tuple(names), refused, ())
-    return Attributions(model.name, tuple(rows), tuple(names), refused, _write(result, path, raw))
+    words = execution.read_labels(vocabulary) if vocabulary else ()
+    result = Attributions(model.name, tuple(rows), tuple(names), refused, (), words)
+    return replace(result, files=_write(result, path, raw))
 
 
 def _write(result: Attributions, path: Path | None, raw: Path | None) -> tuple[Path, ...]:

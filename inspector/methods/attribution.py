@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +15,14 @@ from inspector.autograd import steady
 from inspector.cards import card
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
-from inspector.methods.axes import axes_of
+from inspector.methods.axes import axes_of, stated_axes
+from inspector.methods.drawing import draw_map
 from inspector.methods.preparing import Preparation
 from inspector.methods.registry import Method, find_method
 from inspector.methods.subject import Dtype, Subject
 from inspector.methods.target import Target
 from inspector.model import Model, open_model
-from inspector.views import Figure, draw_heatmap
+from inspector.views import Figure
 
 __all__ = ["Attribution", "attribute", "explain"]
 
@@ -35,7 +36,8 @@ class Attribution:
     `values` has the axes in `axes`: those of the explained value, or ("n", "h", "w") for maps of a layer.
     `residual` is what the map misses of the score difference it should distribute, the largest over rows;
     None where the method promises nothing. `kept` is what stored values (biases) keep of the scores, by name,
-    for methods that hand relevance back. `score` is the explained number of the first row.
+    for methods that hand relevance back. `score` is the explained number of the first row; `tokens` (t,) and
+    `signal` (c, t) are that row of what was explained, where it is token ids or a signal.
     """
 
     values: Array
@@ -56,20 +58,16 @@ class Attribution:
     kept: Mapping[str, float]
     notes: tuple[str, ...]
     picture: npt.NDArray[np.uint8] | None
+    tokens: npt.NDArray[np.integer[Any]] | None
+    signal: Array | None
 
-    def figure(self, *, media: Any = "image/png") -> Figure:
-        """The first row's map beside and over the input; normalisation is said in the caption."""
-        return draw_heatmap(
-            self.cells(),
-            self.picture,
-            method=self.method,
-            target=str(self.target),
-            score=self.score,
-            layer=self.layer,
-            residual=self.residual,
-            note=" ".join(self.notes),
-            media=media,
-        )
+    def figure(self, *, vocabulary: Sequence[str] = (), media: Any = "image/png") -> Figure:
+        """The first row's map beside and over the input; normalisation is said in the caption.
+
+        Tokens are drawn as coloured text, with the words of `vocabulary` by id where it is given; the
+        numbers of a table as bars, signals as curves.
+        """
+        return draw_map(self, vocabulary, media)
 
     def _repr_html_(self) -> str:
         table = Table.grid()
@@ -112,8 +110,9 @@ class Attribution:
         }
 
     def cells(self) -> Array:
-        """The first row's map as a picture takes it: (h, w) or (c, h, w); one line for vectors."""
+        """The first row's map as a picture takes it: (h, w) or (c, h, w); one line for vectors and tokens."""
         cells = self.values[0] if self.axes[:1] == ("n",) else self.values
+        cells = cells.sum(-1) if self.axes == ("n", "t", "e") else cells
         cells = np.moveaxis(cells, -1, 0) if self.axes == ("n", "h", "w", "c") else cells
         return cells.reshape(1, -1) if cells.ndim == 1 else cells
 
@@ -168,8 +167,8 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
     """Apply a method to a prepared subject; several methods may share one."""
     made = method.run(subject, **options)
     values, axes = made.values.detach().cpu(), made.axes
-    if subject.last and axes == axes_of(subject.x):
-        values, axes = subject.as_fed(values).contiguous(), ("n", "h", "w", "c")
+    if axes == axes_of(subject.x):
+        values, axes = (subject.as_fed(values).contiguous() if subject.last else values), stated_axes(subject)
     if not bool(torch.isfinite(values).all()):
         raise BadInput(
             f"{method.name} gave NaN or infinite values at this input: a division by zero or an overflow. "
@@ -201,6 +200,8 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
         kept=dict(made.kept),
         notes=tuple(notes),
         picture=_picture(subject),
+        tokens=_tokens(subject),
+        signal=subject.x[0].cpu().numpy() if stated_axes(subject) == ("n", "c", "t") else None,
     )
 
 
@@ -209,3 +210,15 @@ def _picture(subject: Subject) -> npt.NDArray[np.uint8] | None:
     picture = subject.inputs.pictures.get(subject.entry)
     recipe = subject.inputs.recipes.get(subject.entry)
     return None if picture is None or recipe is None else recipe.place(picture)
+
+
+def _tokens(subject: Subject) -> npt.NDArray[np.integer[Any]] | None:
+    """The first row's ids (t,), where token ids or their embedding are explained."""
+    name = subject.entry
+    if name not in subject.feeds:
+        node = subject.model.producers.get(name)
+        name = node.inputs[1] if node is not None and len(node.inputs) > 1 else ""
+    ids = subject.feeds.get(name)
+    if not isinstance(ids, torch.Tensor) or ids.is_floating_point() or ids.ndim != 2:
+        return None
+    return ids[0].cpu().numpy()

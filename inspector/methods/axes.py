@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from torch import Tensor
 
-__all__ = ["axes_of"]
+if TYPE_CHECKING:
+    from inspector.methods.subject import Subject
+
+__all__ = ["axes_of", "stated_axes"]
 
 _NAMES = {
     1: ("n",),
@@ -18,3 +23,16 @@ _NAMES = {
 def axes_of(value: Tensor) -> tuple[str, ...]:
     """Names by rank, channels first as in ONNX: (n, f), (n, c, t), (n, c, h, w), (n, c, d, h, w)."""
     return _NAMES.get(value.ndim, ("n", *(f"a{i}" for i in range(1, value.ndim))))
+
+
+def stated_axes(subject: Subject) -> tuple[str, ...]:
+    """The axes of the explained value as the model has it: pictures (n, h, w, c) where it takes them so,
+    (n, t) for token ids and (n, t, e) for their embedding.
+    """
+    if subject.last:
+        return ("n", "h", "w", "c")
+    if subject.is_embedding and subject.x.ndim == 3:
+        return ("n", "t", "e")
+    if not subject.x.is_floating_point() and subject.x.ndim == 2:
+        return ("n", "t")
+    return axes_of(subject.x)

@@ -73,6 +73,11 @@ class Subject:
         return value.movedim(-1, 1) if self.last else value
 
     @property
+    def is_embedding(self) -> bool:
+        """Whether an inner value is explained, as for token ids: its channels come last."""
+        return self.entry not in self.feeds
+
+    @property
     def net(self) -> Network:
         """The differentiable net.
 
@@ -189,7 +194,9 @@ class Subject:
         return self.score()
 
     def input_size(self) -> tuple[int, ...]:
-        """The places of the explained value: (h, w) for pictures, (length,) for sequences."""
+        """The places of the explained value: (h, w) for pictures, (length,) for sequences and tokens."""
+        if self.is_embedding:
+            return tuple(self.x.shape[1:-1])
         return tuple(self.x.shape[2:]) if self.x.ndim > 2 else tuple(self.x.shape[1:])
 
 

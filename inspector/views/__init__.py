@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "moments": ["draw_moments"],
         "planes": ["draw_planes"],
         "sheet": ["draw_sheet"],
+        "signal_maps": ["draw_signal_map"],
         "signals": ["draw_signals"],
         "strip": ["draw_strip"],
         "surface": ["draw_surface"],

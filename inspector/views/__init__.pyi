@@ -17,6 +17,7 @@ from .matrix import draw_matrix as draw_matrix
 from .moments import draw_moments as draw_moments
 from .planes import draw_planes as draw_planes
 from .sheet import draw_sheet as draw_sheet
+from .signal_maps import draw_signal_map as draw_signal_map
 from .signals import draw_signals as draw_signals
 from .strip import draw_strip as draw_strip
 from .surface import draw_surface as draw_surface

@@ -72,7 +72,7 @@ def draw_heatmap(
     for i, (heading, panel) in enumerate(panels):
         canvas.picture(i * (width + 14), 0, panel)
         canvas.text(i * (width + 14) + width / 2, -10, heading, size=SMALL, align="middle", at="base")
-    add_color_bar(canvas, len(panels) * (width + 14) + 8, 0, height, scale, palette, label)
+    add_color_bar(canvas, len(panels) * (width + 14) + 8, 0, max(90, height), scale, palette, label)
     facts = facts_of(cells)
     caption = sentences(
         note,

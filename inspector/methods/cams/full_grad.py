@@ -10,6 +10,7 @@ from torch import Tensor
 
 from inspector.autograd.network import Network
 from inspector.autograd.program import Step
+from inspector.errors import BadInput
 from inspector.methods.registry import Map, method
 from inspector.methods.subject import Subject, differentiate
 
@@ -32,7 +33,15 @@ def full_grad(subject: Subject, *, rescaled: bool = True) -> Map:
     `rescaled` brings each of these maps to 0 … 1 before they are summed, as the paper does. `residual` is
     the score minus the sum of all full-gradients (eq. 2): zero where the net is piecewise linear.
     Biases without places (of a linear head) count in the residual only.
+
+    Raises:
+        BadInput: the input is no picture or signal with channels first.
     """
+    if subject.is_embedding or subject.x.ndim not in (3, 4):
+        raise BadInput(
+            f"full-grad lays biases over the places of (n, c, h, w) or (n, c, t); {subject.entry!r} is "
+            f"{list(subject.x.shape)}. Use integrated-gradients or deeplift, which are complete too."
+        )
     maps, missed = zip(*(_of_row(subject.row(i), rescaled) for i in range(len(subject.x))), strict=True)
     return Map(torch.cat(maps), ("n", "h", "w") if subject.x.ndim == 4 else ("n", "t"), torch.cat(missed))
 

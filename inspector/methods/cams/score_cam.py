@@ -33,7 +33,7 @@ def score_cam(subject: Subject, *, channels: int = 0, rectified: bool = True) ->
     """
     activations = as_places(subject.tail(subject.layer.key).activations, subject)
     x, size = subject.x, subject.input_size()
-    if x.ndim not in (3, 4):
+    if subject.is_embedding or x.ndim not in (3, 4):
         raise BadInput(f"score-cam masks places of (n, c, h, w) or (n, c, t); {subject.entry!r} has none.")
     spread = activations.amax((2, 3)) - activations.amin((2, 3))
     chosen = (spread > 0).any(0).nonzero()[:, 0]

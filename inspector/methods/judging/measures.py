@@ -71,7 +71,7 @@ class Judged:
         x = self.subject.x
         mask = torch.from_numpy(keep).to(x.device)
         lead = x.ndim - mask.ndim
-        trailing = self.subject.entry not in self.subject.feeds  # an embedding: channels come last
+        trailing = self.subject.is_embedding
         for _ in range(lead):
             mask = mask.unsqueeze(-1) if trailing else mask.unsqueeze(1)
         return torch.where(mask, x, other)
@@ -143,4 +143,4 @@ def over_places(made: Attribution) -> Places:
 def _others(axes: tuple[str, ...]) -> tuple[int, ...]:
     """Positions of the axes of a row that are no places."""
     kept = axes[1:]
-    return tuple(i for i, name in enumerate(kept) if name in ("c", "head") and len(kept) > 1)
+    return tuple(i for i, name in enumerate(kept) if name in ("c", "e", "head") and len(kept) > 1)

@@ -22,6 +22,7 @@ def occlusion(subject: Subject, *, window: int = 0, stride: int = 0, baseline: s
     x, places = subject.x, subject.input_size()
     side = window or max(1, max(places) // 8)
     step = stride or max(1, side // 2)
+    lead = 0 if subject.is_embedding else x.ndim - len(places) - 1
     hidden = hidden_input(subject, baseline)
     full = subject.own_score
     total = x.new_zeros((x.shape[0], *places), dtype=full.dtype)
@@ -34,7 +35,7 @@ def occlusion(subject: Subject, *, window: int = 0, stride: int = 0, baseline: s
         for row, one in enumerate(singles):
             variants = x[row : row + 1].repeat(len(part), *[1] * (x.ndim - 1))
             for number, corner in enumerate(part):
-                where = (slice(None),) * (x.ndim - len(places) - 1) + _window(corner, side)
+                where = (slice(None),) * lead + _window(corner, side)
                 variants[number][where] = hidden[row][where]
             fall = full[row] - one.score(variants)
             for number, corner in enumerate(part):

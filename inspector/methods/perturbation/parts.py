@@ -95,7 +95,7 @@ def cut_row(subject: Subject, *, kind: str, count: int, baseline: str, given: La
         BadInput: superpixels of what is no picture, or labels of another shape.
     """
     x = subject.x
-    token_ids, embedding = not x.is_floating_point(), subject.entry not in subject.feeds
+    token_ids, embedding = not x.is_floating_point(), subject.is_embedding
     lead, trail = (0, x.ndim - 2) if token_ids or embedding or x.ndim == 2 else (1, 0)
     places = tuple(x.shape[1 + lead : x.ndim - trail])
     if given is not None:
