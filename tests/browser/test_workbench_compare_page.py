@@ -101,6 +101,7 @@ def opened(page: Any) -> Iterator[Any]:
         return page
 
     yield open_models
+    page.goto("about:blank")
     for workplace, server in zip(held[::2], held[1::2], strict=True):
         server.__exit__(None, None, None)
         workplace.close()
