@@ -89,7 +89,7 @@ class Features(Result):
     examples=(
         "inspector features net.onnx --input cat.png -o features/ --preprocess imagenet-caffe",
         "inspector features net.onnx --input cat.png -o fire/ --values 'fire*'",
-        "inspector features net.onnx --input cat.png -o first/ --layer conv1",
+        "inspector features net.onnx --input cat.png -o first/ --layer conv1 --scale own",
     ),
 )
 def features(
@@ -107,6 +107,7 @@ def features(
     strategy: Literal["all", "checkpoint", "segments", "statistics"] | None = None,
     budget: int | None = None,
     explain: bool = False,
+    scale: Literal["shared", "own"] = "shared",
     format: Literal["png", "svg"] = "png",
     seed: int = 0,
 ) -> Features:
@@ -126,6 +127,7 @@ def features(
         strategy: How values are had; by default chosen from sizes and budget.
         budget: Megabytes of values to hold at once.
         explain: Print which strategy was chosen, and why.
+        scale: One colour scale for all maps of a value, or each map's own, which shows faint maps too.
         format: Picture format.
         seed: Seed of random inputs.
     """
@@ -140,7 +142,9 @@ def features(
         model, inputs.feeds, wanted, device=device, mode=mode, budget=limit, strategy=strategy, sweep=True
     )
     media = "image/png" if format == "png" else "image/svg+xml"
-    look = _Look(media, full=len(prepared.plan.keys) <= MANY, pictures=not stats_only)
+    look = _Look(
+        media, full=len(prepared.plan.keys) <= MANY, pictures=not stats_only, shared=scale == "shared"
+    )
     outputs = _bars(model, inputs, labels, look) if folder is not None and not stats_only else {}
     if folder is None:
         rows, drawn = _in_memory(prepared, inputs, look)
@@ -160,6 +164,7 @@ class _Look:
     media: Any
     full: bool
     pictures: bool
+    shared: bool
 
 
 def _listed(given: Any) -> list[str]:
@@ -229,8 +234,9 @@ def _draw(
 ) -> Mapping[str, Figure]:
     note = f"{row['operator']} of the {prepared.plan.mode} graph" if row["operator"] else ""
     return pictures.draw_value(
-        prepared.model, row["key"], array, title=row["key"], note=note, media=look.media, full=look.full
-    )
+        prepared.model, row["key"], array, title=row["key"], note=note, media=look.media, full=look.full,
+        shared=look.shared,
+    )  # fmt: skip
 
 
 def _write(prepared: Prepared, inputs: Inputs, folder: Path, look: _Look) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from inspector import execution, views
 from inspector.actions.parameters import OutputFile
@@ -66,15 +66,17 @@ def kernels(
     layer: str | None = None,
     preprocess: str | None = None,
     limit: int | None = None,
+    scale: Literal["shared", "own"] | None = None,
 ) -> Kernels:
     """Draw the kernels of a convolution: colour tiles where it reads a colour picture, else by input channel.
 
     Args:
         model: The model file.
         output: Picture to write, .png or .svg.
-        layer: Name of the node, layer or weight; by default the first convolution.
+        layer: Name of the node, layer, weight or output value; by default the first convolution.
         preprocess: How pictures are prepared, for the order of colours; by default what the model says.
         limit: How many kernels to draw at most.
+        scale: One scale for all kernels, or each its own; by default shared, but own for colour tiles.
     """
     node, weight = _find(model, layer)
     array = weight.array()
@@ -90,6 +92,7 @@ def kernels(
         note=f"Weight {weight.name}",
         order="bgr" if _reads_bgr(model, node, preprocess) else "rgb",
         limit=limit,
+        shared=None if scale is None else scale == "shared",
         media=media,
     )
     path = figure.save(output) if output is not None else None
@@ -106,7 +109,7 @@ def _find(model: Model, layer: str | None) -> tuple[Node | None, Weight]:
     if layer in model.weights:
         readers = [pair for pair in candidates if pair[1].key == layer]
         return readers[0] if readers else (None, model.weights[layer])
-    made = set(execution.layer_values(model, layer))
+    made = {layer, *execution.layer_values(model, layer)}
     hits = [pair for pair in candidates if made.intersection(pair[0].outputs)]
     if not hits:
         known = [*(node.scope or node.key for node, _ in candidates), *(w.name for _, w in candidates)]

@@ -54,8 +54,11 @@ def axes_of_value(model: Model, key: str, shape: tuple[int, ...]) -> str:
     if rank == 3 and sorted(shape)[1] == 1 and max(shape) > _LONG and shape[0] == 1:
         return "n c t" if shape[1] == 1 else "n t c"
     kind = _origin(model, key, rank)
-    if kind == "last" and rank == 3 and any(node.op in _ATTENDS for node in model.nodes.values()):
+    attends = any(node.op in _ATTENDS for node in model.nodes.values())
+    if kind == "last" and rank == 3 and attends:
         kind = "tokens"
+    if rank == 5 and attends and kind in ("", "tokens"):
+        return "n n c h w"  # queries, keys and values of every head, not a volume
     if kind == "first":
         return {2: "n k", 3: "n c t", 4: "n c h w", 5: "n c d h w"}.get(rank, "")
     if kind == "last":

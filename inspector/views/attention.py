@@ -62,7 +62,7 @@ def draw_attention(
         x, y = (k % per_row) * (side + left + 16), (k // per_row) * (side + above + 18)
         scale = whole if shared else scale_of(values[head], signed=whole.signed, clip=clip)
         width, _ = place_matrix(canvas, x, y, values[head], scale, colors, queries, keys, side=side)
-        range_text = "" if shared else f", {scale.sentence}"
+        range_text = "" if shared else f": {scale.bounds()}"
         canvas.text(
             x + width / 2, y - above, f"head {head}{range_text}", size=SMALL, bold=True, align="middle"
         )
@@ -74,7 +74,7 @@ def draw_attention(
         note,
         shown_text(picked, values.shape[0], "head"),
         "Rows are queries, columns are keys",
-        f"One scale for all: {whole.sentence}" if shared else "Each head on its own scale",
+        f"One scale for all: {whole.sentence}" if shared else "Each head on its own scale, written above it",
         not_finite_text(facts.nan, facts.inf),
     )
     return canvas.figure(title=title, caption=caption, media=media)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,8 @@ class _Look(TypedDict):
 class _Request:
     look: _Look
     labels: Sequence[str] | None
+    stored: npt.NDArray[Any]
+    shared: bool
 
     def noting(self, words: str) -> _Request:
         """The same, with one more sentence in the caption."""
@@ -51,6 +53,7 @@ def picture_of(
     axes: str = "",
     item: int = 0,
     labels: Sequence[str] | None = None,
+    shared: bool = True,
     title: str = "",
     note: str = "",
     media: Media = PNG,
@@ -60,6 +63,7 @@ def picture_of(
     `axes` names them, for instance 'n c h w', 'n h w c', 'n c d h w', 'n c t' (signals), 'n t f' (tokens ×
     features), 'n heads q k' (attention), 'n k' (scores), 'k'; without it the rank decides (`axes_of`). Of
     the batch axis `n`, item number `item` is drawn. `labels` name the k scores, or the tokens.
+    Several maps or heads lie on one `shared` scale, or each on its own.
     """
     values = np.asarray(array)
     if not is_numeric(values.dtype) or values.ndim == 0:
@@ -69,9 +73,9 @@ def picture_of(
     names = axes.split() or axes_of(values.shape)
     if len(names) != values.ndim:
         raise BadInput(f"axes {axes!r} name {len(names)} axes, the array has {values.ndim}: {values.shape}.")
-    floats, names, words = _one_item(as_floats(values), names, item)
-    request = _Request(_Look(title=title, note=sentences(note, words), media=media), labels)
-    return _draw(floats, names, request)
+    one, names, words = _one_item(values, names, item)
+    look = _Look(title=title, note=sentences(note, words), media=media)
+    return _draw(as_floats(one), names, _Request(look, labels, one, shared))
 
 
 def axes_of(shape: Sequence[int]) -> list[str]:
@@ -90,7 +94,9 @@ def axes_of(shape: Sequence[int]) -> list[str]:
     return ["n"] * (rank - 3) + ["c", "h", "w"]
 
 
-def _one_item(values: Array, names: list[str], item: int) -> tuple[Array, list[str], str]:
+def _one_item(
+    values: npt.NDArray[Any], names: list[str], item: int
+) -> tuple[npt.NDArray[Any], list[str], str]:
     """The array without batch axes, the remaining names, and the words that say what was picked."""
     batch = tuple(i for i, name in enumerate(names) if name == "n")
     if not batch:
@@ -112,7 +118,7 @@ def _draw(values: Array, names: list[str], request: _Request) -> Figure:
     if sorted(names) == ["c", "d", "h", "w"]:
         return draw_volume(values.transpose([names.index(axis) for axis in ("c", "d", "h", "w")]), **look)
     if len(names) == 3 and names[1:] == ["q", "k"]:
-        return draw_attention(values, request.labels, **look)
+        return draw_attention(values, request.labels, shared=request.shared, **look)
     if sorted(names) == ["c", "t"]:
         return _signals(values.transpose([names.index("c"), names.index("t")]), request)
     if len(names) == 2:
@@ -137,12 +143,14 @@ def _maps(maps: Array, request: _Request) -> Figure:
         return _vector(maps.reshape(-1), request)
     if (height == 1 or width == 1) and max(height, width) > 8:
         return _signals(maps.reshape(count, -1), request)
-    return draw_tiles(maps, **request.look)
+    return draw_tiles(maps, shared=request.shared, **request.look)
 
 
 def _signals(signals: Array, request: _Request) -> Figure:
     """(c, t): lines while they can be told apart, else a heat strip."""
     look = request.look
+    if signals.shape[1] == 1:
+        return _vector(signals.reshape(-1), request)
     if signals.shape[0] <= 8:
         return draw_signals(signals, **look)
     return draw_strip(signals, row_axis="channel", column_axis="time", **look)
@@ -154,7 +162,7 @@ def _vector(values: Array, request: _Request) -> Figure:
     if labels is not None:
         return draw_bars(values, labels, top=10, **look)
     if values.size <= FEW_VALUES:
-        return draw_values(values, **look)
+        return draw_values(request.stored.reshape(-1), **look)
     if values.size <= SMALL_VECTOR:
         return draw_bars(values, top=SMALL_VECTOR, order="given", noun="index", label="value", **look)
     return draw_signals(values[None], axis="index", **look)

@@ -35,6 +35,12 @@ class Scale:
         """The default colour map for this scale."""
         return SIGNED if self.signed else SEQUENTIAL
 
+    def bounds(self, digits: int = 3) -> str:
+        """'±2.1' or '0 … 0.5', to so many digits."""
+        if self.signed:
+            return f"±{number(self.high, digits)}"
+        return f"{number(self.low, digits)} … {number(self.high, digits)}"
+
     def place(self, values: npt.ArrayLike) -> Array:
         """Any shape -> 0..1, values beyond the ends clipped, what is not finite becomes NaN."""
         floats = as_floats(values).astype(np.float64)

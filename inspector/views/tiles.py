@@ -25,7 +25,7 @@ from inspector.views.figure import PNG, Figure, Media
 from inspector.views.grid import Grid, grid_for, zoom_for
 from inspector.views.normalize import Scale, scale_of
 from inspector.views.values import Array, expect_axes, facts_of
-from inspector.views.wording import not_finite_text, number, sentences, shape_text
+from inspector.views.wording import not_finite_text, sentences, shape_text
 
 __all__ = ["PAGE", "chosen", "draw_tiles", "drawn_note", "shown_text"]
 
@@ -145,9 +145,7 @@ def _mosaic(
 
 def _range_text(canvas: Canvas, x: int, y: int, width: int, scale: Scale) -> None:
     for digits in (3, 2, 1):
-        words = f"{number(scale.low, digits)} … {number(scale.high, digits)}"
-        if scale.signed:
-            words = f"±{number(scale.high, digits)}"
+        words = scale.bounds(digits)
         if text_width(words, SMALL - 2) <= width:
             canvas.text(x, y, words, size=SMALL - 2, color=MUTED)
             return

@@ -21,12 +21,15 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def draw_value(
-    model: Model, key: str, array: Array, *, title: str, note: str, media: Media, full: bool
+    model: Model, key: str, array: Array, *, title: str, note: str, media: Media, full: bool, shared: bool
 ) -> Mapping[str, Figure]:
-    """Pictures by kind: "maps" (or whatever fits the shape), with `full` also "histogram" and "surface"."""
+    """Pictures by kind: "maps" (or whatever fits the shape), with `full` also "histogram" and "surface".
+
+    Maps lie on one `shared` scale, or each on its own.
+    """
     axes = execution.axes_of_value(model, key, array.shape)
     array = array.astype(np.float32) if dtypes.is_foreign(array.dtype) else array  # bfloat16, float8, int4, …
-    found = {"maps": views.picture_of(array, axes=axes, title=title, note=note, media=media)}
+    found = {"maps": views.picture_of(array, axes=axes, shared=shared, title=title, note=note, media=media)}
     numeric = array.dtype.kind in "fiub" and array.size > 1
     if full and numeric:
         found["histogram"] = views.draw_histogram(array, title=f"{title}: values", note=note, media=media)
