@@ -48,6 +48,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
         "plain": _net(kernels, "Relu"),
         "edited": _net(edited, "Sigmoid"),
         "last": _net(kernels, "Relu", last=True),
+        "turned": _net(kernels.transpose(0, 1, 3, 2), "Relu"),
     }
     for name, proto in made.items():
         onnx.save(proto, folder / f"{name}.onnx")
@@ -88,7 +89,7 @@ def _data(client: httpx.Client, kind: str, identity: str, **params: str) -> np.n
 
 
 def test_an_edit_is_found_and_both_models_have_run(client: httpx.Client, workplace: Workplace) -> None:
-    a, b, _ = workplace.first
+    a, b, *_ = workplace.first
     record = _compare(client, a, b)
     found, runs = record["result"]["comparison"], record["result"]["runs"]
     assert [(n["key"], n["kind"]) for n in found["nodes"]["a"]] == [
@@ -105,7 +106,7 @@ def test_an_edit_is_found_and_both_models_have_run(client: httpx.Client, workpla
 
 
 def test_one_network_in_two_layouts_is_fed_the_same(client: httpx.Client, workplace: Workplace) -> None:
-    a, _, b = workplace.first
+    a, _, b, _ = workplace.first
     result = _compare(client, a, b)["result"]
     assert result["comparison"]["same"]
     first, second = (_data(client, "runs", result["runs"][side]["run"], key="x") for side in "ab")
@@ -117,13 +118,23 @@ def test_one_network_in_two_layouts_is_fed_the_same(client: httpx.Client, workpl
     assert not moved.any()
 
 
+def test_a_network_on_turned_pictures_is_fed_turned(client: httpx.Client, workplace: Workplace) -> None:
+    a, *_, b = workplace.first
+    result = _compare(client, a, b)["result"]
+    one, other = (result["runs"][side]["run"] for side in "ab")
+    first, second = (_data(client, "runs", run, key="x") for run in (one, other))
+    assert np.array_equal(first.transpose(0, 1, 3, 2), second)
+    moved = _data(client, "runs", other, key="r", order="0,1,3,2", minus=one)
+    assert np.abs(moved).max() < 1e-5
+
+
 def test_a_comparison_is_kept(client: httpx.Client, workplace: Workplace) -> None:
-    a, b, _ = workplace.first
+    a, b, *_ = workplace.first
     assert _compare(client, a, b)["result"] == _compare(client, a, b)["result"]
 
 
 def test_weights_are_subtracted_in_the_asked_order(client: httpx.Client, workplace: Workplace) -> None:
-    a, b, _ = workplace.first
+    a, b, *_ = workplace.first
     moved = _data(client, "models", b, key="w", minus=a)
     assert np.flatnonzero(moved.reshape(12, 9).any(1)).tolist() == [7]
     assert np.allclose(moved[2, 1], 1)
@@ -177,7 +188,7 @@ def test_the_routes_are_guarded(
     address: Address, workplace: Workplace, headers: dict[str, str], status: int
 ) -> None:
     right = {"authorization": f"Bearer {address.token}"} if headers and "authorization" not in headers else {}
-    a, b, _ = workplace.first
+    a, b, *_ = workplace.first
     with httpx.Client(base_url=address.origin, headers=right | headers, trust_env=False) as client:
         assert client.post("/api/comparisons", json={"a": a, "b": b}).status_code == status
         path = f"/api/tensors/models/{a}/data"
@@ -186,7 +197,7 @@ def test_the_routes_are_guarded(
 
 def test_no_path_is_opened(client: httpx.Client, workplace: Workplace, tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(b"")
-    a, b, _ = workplace.first
+    a, b, *_ = workplace.first
     for given in (str(tmp_path / "x.npy"), "../x.npy", "file:x"):
         assert client.post("/api/comparisons", json={"a": a, "b": b, "input": given}).status_code == 404
 

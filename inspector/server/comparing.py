@@ -10,6 +10,7 @@ from typing import Any
 
 from inspector import comparison
 from inspector.comparison import Probe
+from inspector.comparison.mirrored import turned
 from inspector.errors import UnknownName
 from inspector.server.workplace import Workplace
 
@@ -52,8 +53,12 @@ class Comparisons:
         first, second = self._workplace.model(a), self._workplace.model(b)
         inputs = None if source == "random" else [str(self._workplace.file(source).path)]
         found = comparison.compare(first, second, inputs)
-        fed = comparison.probes(found.alignment, inputs) if found.samples else []
-        return _Known(comparison.record(found), fed[0] if fed else None, {})
+        if not found.samples:
+            return _Known(comparison.record(found), None, {})
+        probe = comparison.probes(found.alignment, inputs)[0]
+        return _Known(
+            comparison.record(found), turned(found.alignment, probe) if found.mirrored else probe, {}
+        )
 
     def _runs(self, a: str, b: str, known: _Known) -> dict[str, Any] | None:
         if known.probe is None:
