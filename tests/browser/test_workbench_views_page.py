@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import inspector
 from inspector.server import Address, Workplace, start
 from inspector.server.recents import Recents
 
@@ -164,3 +166,65 @@ def test_a_job_that_crashes_says_why_and_the_page_goes_on(page: Any) -> None:
     _shot(page, "crash")
     _tab(page, "Node")
     assert page.get_by_role("heading", name="squeezenet1_1.onnx").is_visible()
+
+
+def _select(page: Any, text: str) -> None:
+    page.get_by_label("Search").fill(text)
+    page.locator(".outline li button").first.click()
+
+
+def test_any_slice_of_a_weight_is_shown(page: Any, classifier: inspector.Model) -> None:
+    _select(page, "node_conv2d")
+    _tab(page, "Weights")
+    page.locator(".tiles canvas").wait_for()
+    key = page.locator(".values .chosen").inner_text()
+    whole = classifier.weight(key).array()
+    page.get_by_label("rows").select_option("0")
+    page.get_by_label("columns").select_option("1")
+    page.get_by_text("of 9 maps of 64 × 3").wait_for()
+    page.get_by_role("spinbutton", name="axis 2").fill("1")
+    page.get_by_role("spinbutton", name="axis 3").fill("2")
+    wanted = whole[:16, :, 1, 2]
+    page.wait_for_function(
+        "want => { const d = [...document.querySelectorAll('.numbers td')].map(t => Number(t.textContent));"
+        "return d.length === want.length"
+        " && d.every((v, i) => Math.abs(v - want[i]) <= 6e-3 * Math.abs(want[i])); }",
+        arg=[float(v) for v in wanted.reshape(-1)],
+    )
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Save .npy").click()
+    assert np.array_equal(np.load(waited.value.path()), whole.transpose(2, 3, 0, 1))
+    _shot(page, "slice")
+
+
+def test_two_inputs_are_subtracted_and_channels_ranked(page: Any, fixtures: Path) -> None:
+    _select(page, "node_relu_25")
+    _tab(page, "Activations")
+    page.get_by_role("button", name="Run the given input").click()
+    page.locator(".tiles canvas").wait_for()
+    page.get_by_label("strongest first").check()
+    page.wait_for_function(
+        "() => document.querySelector('.tiles canvas').getAttribute('aria-label').startsWith('64 of 1000')"
+    )
+    page.get_by_label("Compare with another input").set_input_files(fixtures / "chelsea.png")
+    page.get_by_label("this − other").wait_for()
+    page.locator(".tiles canvas").wait_for()
+    spread = page.locator(".histogram").get_attribute("aria-label") or ""
+    assert "from -" in spread, "after a Relu only a difference is below zero"
+    page.locator(".two").scroll_into_view_if_needed()
+    _shot(page, "two inputs")
+    page.get_by_label("other", exact=True).check()
+    page.wait_for_function(
+        "() => /^Histogram from 0/.test(document.querySelector('.histogram')?.getAttribute('aria-label'))"
+    )
+
+
+def test_any_value_shows_at_once(page: Any, classifier: inspector.Model) -> None:
+    page.get_by_label("Search").fill("node")
+    _tab(page, "Activations")
+    page.get_by_role("button", name="Run the given input").click()
+    page.locator(".answer").wait_for()
+    for key in ("node_conv2d", "node_relu_12", "node_conv2d_25"):
+        page.evaluate("() => { delete document.body.dataset.value; }")
+        page.get_by_role("button", name=key, exact=False).first.click()
+        page.wait_for_function("() => Number(document.body.dataset.value) > 0")

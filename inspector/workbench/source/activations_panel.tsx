@@ -1,30 +1,38 @@
-// What does the model answer, and what happens inside for this input?
+// What does the model answer, and what happens inside for this input, or between two of them?
 import { useState } from "preact/hooks";
 import { Answer } from "./answer";
 import type { Bench } from "./bench";
 import { plain } from "./graph";
-import { Fixed, type Live } from "./source";
+import { Fixed } from "./source";
 import { TensorView } from "./tensor";
 import { Progress } from "./progress";
 import type { JobState } from "./types";
 
+type Shown = "this" | "other" | "difference";
+
 export function ActivationsPanel({ bench }: { bench: Bench }) {
-  const { graph, source, digest, selected, dark, run } = bench, [job, setJob] = useState<JobState | null>(null), [error, setError] = useState("");
-  const start = async (input: string) => {
-    setError(""); bench.setRun(null);
-    try { bench.setRun((await (source as Live).work("runs", { model: digest, input }, setJob)).result); } catch (fault) { setError((fault as Error).message); }
+  const { graph, source, live, digest, selected, dark, run, against } = bench, [job, setJob] = useState<JobState | null>(null), [error, setError] = useState(""), [shown, setShown] = useState<Shown>("difference");
+  const start = async (input: string, keep: (run: any) => void) => {
+    setError(""); keep(null);
+    try { keep((await live!.work("runs", { model: digest, input }, setJob)).result); } catch (fault) { setError((fault as Error).message); }
     setJob(null);
   };
-  const file = async (chosen: File | undefined) => { if (!chosen) return; try { const id = await (source as Live).upload(chosen); bench.setInput(id); await start(id); } catch (fault) { setError((fault as Error).message); } };
+  const alone = (input: string) => { bench.setAgainst(null); return start(input, bench.setRun); };
+  const file = async (chosen: File | undefined, use: (id: string) => Promise<void>) => { if (!chosen) return; try { await use(await live!.upload(chosen)); } catch (fault) { setError((fault as Error).message); } };
+  const second = (id: string) => start(id, bench.setAgainst);
   const item = graph.items[selected], key = bench.value || (item && item.value >= 0 ? graph.doc.values[item.value]![0] : "");
+  const at = { kind: "runs" as const, id: (against && shown === "other" ? against.run : run?.run) ?? "", key, minus: against && shown === "difference" ? against.run : undefined };
   return <section><h2>Activations</h2>
-    {source.live && <p class="runs"><label class="button">Run a picture or array<input type="file" onChange={(e) => file(e.currentTarget.files?.[0])} /></label>
-      {bench.input && <button onClick={() => start(bench.input)}>Run the given input</button>}<button onClick={() => start("random")}>Random input</button></p>}
+    {live && <p class="runs"><label class="button">Run a picture or array<input type="file" onChange={(e) => file(e.currentTarget.files?.[0], (id) => { bench.setInput(id); return alone(id); })} /></label>
+      {bench.input && <button onClick={() => alone(bench.input)}>Run the given input</button>}<button onClick={() => alone("random")}>Random input</button>
+      {run && <label class="button">Compare with another input<input type="file" onChange={(e) => file(e.currentTarget.files?.[0], second)} /></label>}
+      {against && <button onClick={() => bench.setAgainst(null)}>Only this input</button>}</p>}
     {graph.doc.obstacles.length > 0 && <p class="problem">{plain(graph.doc.obstacles[0]!)}</p>}
-    {job && <Progress job={job} onStop={() => (source as Live).stop(job.job)} />}
+    {job && <Progress job={job} onStop={() => live!.stop(job.job)} />}
     {error && <p class="problem" role="alert">{error}</p>}
-    {run && <Answer run={run} />}
-    {(run || source instanceof Fixed) && (key ? <><h3>{plain(key)}</h3><TensorView source={source} at={{ kind: "runs", id: run?.run ?? "", key }} dark={dark} /></> : <p class="hint">Select a box to see its value.</p>)}
-    {!run && source.live && !job && <p class="hint">Drop a picture on the page, or run random numbers; then every box shows its value.</p>}
+    {run && against ? <div class="two"><div><h3>This input</h3><Answer run={run} /></div><div><h3>The other input</h3><Answer run={against} /></div></div> : run && <Answer run={run} />}
+    {against && <p class="runs" role="radiogroup" aria-label="Which input">{(["this", "other", "difference"] as const).map((one) => <label key={one}><input type="radio" name="shown" checked={shown === one} onChange={() => setShown(one)} /> {one === "difference" ? "this − other" : one}</label>)}</p>}
+    {(run || source instanceof Fixed) && (key ? <><h3>{plain(key)}</h3><TensorView source={source} at={at} dark={dark} /></> : <p class="hint">Select a box to see its value.</p>)}
+    {!run && live && !job && <p class="hint">Drop a picture on the page, or run random numbers; then every box shows its value.</p>}
   </section>;
 }

@@ -1,6 +1,6 @@
 // What does the model answer? The best classes with their probabilities.
 import { plain } from "./graph";
-import { number } from "./tensor";
+import { number } from "./number";
 
 export function Answer({ run }: { run: any }) {
   const ranking = run.rankings[0];

@@ -4,7 +4,7 @@ import { plain } from "./graph";
 import { HeatMap, ends, flat } from "./heat_map";
 import { keep } from "./keep";
 import type { Live } from "./source";
-import { number } from "./tensor";
+import { number } from "./number";
 import type { JobState, Tensor } from "./types";
 
 interface Fetched { job: string; maps: Tensor[]; picture: Tensor | null }

@@ -28,7 +28,7 @@ export interface Bench {
   /** Key of the chosen weight, or "". */ weight: string; setWeight(key: string): void;
   /** Key of the chosen value, or "" for the selected node's first output. */ value: string; setValue(key: string): void;
   /** The uploaded input's id, or "". */ input: string; setInput(id: string): void;
-  /** Answer of the last run, or null. */ run: any; setRun(run: any): void;
+  /** Answer of the last run, or null. */ run: any; setRun(run: any): void; /** Answer of the run that it is compared with, or null. */ against: any; setAgainst(run: any): void;
   /** What is asked of attribution, and its last answer. */ explaining: Explaining; explain(change: Partial<Explaining>): void;
 }
 
@@ -54,6 +54,7 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   const known = (wanted: string | undefined) => wanted !== digest && models.models.some((m) => m.model === wanted);
   const other = [wished, ...given, ...models.models.map((m) => m.model)].find(known) ?? "";
   const [input, setInput] = useState(start.input || first), [run, setRun] = useState<any>(fixed?.held.prediction ?? null);
+  const [against, setAgainst] = useState<any>(null);
   const [explaining, setExplaining] = useState<Explaining>({ methods: ["grad-cam"], targets: [], answer: null });
   const explain = (change: Partial<Explaining>) => setExplaining((now) => ({ ...now, ...change }));
   const pick = (id: number) => { setSelected(id); setPartner(""); setValue(""); };
@@ -83,5 +84,5 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   }, [dropped]);
   return { graph, digest, dark, source, live, fixed, models: models.models, schemas: models.schemas, choose: models.choose, fail: models.fail,
     given, selected, pick, show, reveal, idOf, open, toggle, openTo, query, setQuery, found, setFound, overlay, setOverlay, view, setView,
-    other, setOther, add: models.add, partner, setPartner, compared, setCompared, weight, setWeight, value, setValue, input, setInput, run, setRun, explaining, explain };
+    other, setOther, add: models.add, partner, setPartner, compared, setCompared, weight, setWeight, value, setValue, input, setInput, run, setRun, against, setAgainst, explaining, explain };
 }

@@ -1,7 +1,7 @@
 // How are the numbers of two tensors spread? Both over one axis, A filled and B as a line.
 import { useEffect, useRef } from "preact/hooks";
 import { readTheme } from "./theme";
-import { number } from "./tensor";
+import { number } from "./number";
 import type { Summary } from "./types";
 
 const W = 360, H = 120, BASE = 92, PAD = 4, A = "#4c8dbd", B = "#d9480f";

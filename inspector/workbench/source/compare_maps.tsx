@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { mapsOf } from "./compare_parts";
 import { diverging, readTheme, sequential } from "./theme";
-import { number } from "./tensor";
+import { number } from "./number";
 import type { Tensor } from "./types";
 
 const ROWS = 6, GAP = 6, LABEL = 34, ROOM = 384;

@@ -5,7 +5,7 @@ import type { DifferenceRow, Match, Side } from "./compare_match";
 import { rankOf, STATES, stateOf, type Kind } from "./compare_states";
 import { plain } from "./graph";
 import { Swatch } from "./swatch";
-import { number } from "./tensor";
+import { number } from "./number";
 
 const MOST = 300;
 const COLUMNS = [["place", "#", "Place in the order of A"], ["state", "differs", "What differs"], ["a", "A", "Node of A"], ["b", "B", "Node of B"],

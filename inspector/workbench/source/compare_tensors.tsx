@@ -7,7 +7,7 @@ import { partOf } from "./compare_parts";
 import { plain } from "./graph";
 import { keep } from "./keep";
 import type { Live, Ref } from "./source";
-import { number } from "./tensor";
+import { number } from "./number";
 import type { Summary, Tensor } from "./types";
 
 interface End { id: string; key: string }

@@ -5,7 +5,7 @@ import type { Shading } from "./overlays";
 import { rangeOf, short, type Painter } from "./painter";
 import { Progress } from "./progress";
 import { Swatch } from "./swatch";
-import { number } from "./tensor";
+import { number } from "./number";
 import { css, familyLook, readTheme, sequential } from "./theme";
 
 const WIDE = 160;
