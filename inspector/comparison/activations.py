@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from inspector.comparison.alignment import Alignment, Pair
 from inspector.comparison.differences import Difference, aligned, difference
+from inspector.comparison.distributions import Histogram, change_histogram
 from inspector.comparison.probing import Probe
 from inspector.execution.capturing import Prepared, prepare
 from inspector.execution.runner import on_host
@@ -33,7 +34,8 @@ class ActivationChange:
     """How the value `b` of one model differs from its partner `a`: the worst of all samples.
 
     `floor` is the relative change of a when every input moves by one unit in the last place; `order` are the
-    axes of a in the order of b; `limit` is what the relative difference was held to.
+    axes of a in the order of b; `limit` is what the relative difference was held to. `histogram` is that of
+    b − a where the two disagree.
     """
 
     a: str
@@ -42,6 +44,7 @@ class ActivationChange:
     floor: float
     limit: float
     order: tuple[int, ...] = ()
+    histogram: Histogram | None = None
 
     @property
     def agrees(self) -> bool:
@@ -59,6 +62,7 @@ class ActivationChange:
             "noise_floor": self.floor,
             "limit": self.limit,
             "order": list(self.order),
+            "histogram": None if self.histogram is None else [list(part) for part in self.histogram],
         }
 
 
@@ -145,7 +149,8 @@ def _one_pass(
                 continue
             limit = max(tolerance, _ABOVE_NOISE * floor)
             found = _measured(value, partner, limit)
-            yield ActivationChange(key, other, found[0], floor, limit, found[1])
+            change = ActivationChange(key, other, found[0], floor, limit, found[1])
+            yield change if change.agrees else replace(change, histogram=_spread(value, partner, found[1]))
 
 
 def _values(ready: Prepared, feeds: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
@@ -186,6 +191,12 @@ def _floor(value: Array, shifted: Array | None) -> float:
 def _measured(a: Array, b: Array, enough: float) -> tuple[Difference | None, tuple[int, ...]]:
     best = aligned(a, b, enough)
     return best if best is not None else (None, ())
+
+
+def _spread(a: Array, b: Array, order: tuple[int, ...]) -> Histogram | None:
+    if a.ndim == b.ndim == len(order):
+        return change_histogram(a.transpose(order), b)
+    return change_histogram(a.reshape(-1), b.reshape(-1)) if a.size == b.size else None
 
 
 def _worse(one: ActivationChange, other: ActivationChange) -> ActivationChange:

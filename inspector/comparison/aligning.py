@@ -104,7 +104,7 @@ def _inside(
 def _sequence(
     a: Array, b: Array, left: list[int], right: list[int], links: tuple[dict[int, int], dict[int, int]]
 ) -> dict[int, int]:
-    """Pairs of two lists of rows; rows whose weights lie in another place, by `links` either way, stay out."""
+    """Pairs of two lists of rows; rows whose weights `links` to another place stay out."""
     anchored, owner = links
     inside, mine = set(right), set(left)
     left = [i for i in left if anchored.get(i, right[0] if right else -1) in inside]

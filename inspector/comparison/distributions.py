@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Distributions", "counted", "distributions"]
+__all__ = ["Distributions", "Histogram", "change_histogram", "counted", "distributions"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Histogram = tuple[tuple[int, ...], tuple[float, ...]]
+"""Counts, and the edges of their bins, one more."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,16 @@ def distributions(a: Array, b: Array, bins: int) -> Distributions | None:
     return Distributions(
         tuple(map(float, edges)), counted(one, low, high, bins), counted(other, low, high, bins)
     )
+
+
+def change_histogram(a: Array, b: Array, bins: int = 31) -> Histogram | None:
+    """How the finite values of b − a are spread over equal bins; None where all are one number."""
+    change = b.astype(np.float64) - a.astype(np.float64)
+    change = change[np.isfinite(change)]
+    if not change.size or np.ptp(change) <= bins * np.spacing(np.abs(change).max()):
+        return None
+    low, high = float(change.min()), float(change.max())
+    return counted(change, low, high, bins), tuple(map(float, np.linspace(low, high, bins + 1)))
 
 
 def counted(values: Array, low: float, high: float, bins: int) -> tuple[int, ...]:

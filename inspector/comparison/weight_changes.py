@@ -11,7 +11,7 @@ import ml_dtypes
 import numpy as np
 
 from inspector.comparison.differences import Difference, aligned, difference, layouts
-from inspector.comparison.distributions import Distributions, counted, distributions
+from inspector.comparison.distributions import Distributions, Histogram, change_histogram, distributions
 
 __all__ = ["State", "WeightChange", "by_change", "weight_change"]
 
@@ -49,7 +49,7 @@ class WeightChange:
     detail: str
     order: tuple[int, ...]
     difference: Difference | None
-    histogram: tuple[tuple[int, ...], tuple[float, ...]] | None = None
+    histogram: Histogram | None = None
     values: int = 0
     distributions: Distributions | None = None
 
@@ -88,9 +88,9 @@ def weight_change(a: Array, b: Array, names: tuple[str, str] = ("a", "b"), *, bi
             if said is None:
                 continue
             where = "" if other == tuple(range(len(other))) else f", {_moved(a.shape, other)}"
-            counts = _histogram(laid, b, bins), 0, distributions(a, b, bins)
+            counts = change_histogram(laid, b, bins), 0, distributions(a, b, bins)
             return WeightChange(*names, said[0], said[1] + where, other, difference(laid, b), *counts)
-    counts = _histogram(first, b, bins), int(np.count_nonzero(first != b)), distributions(a, b, bins)
+    counts = change_histogram(first, b, bins), int(np.count_nonzero(first != b)), distributions(a, b, bins)
     return WeightChange(*names, "changed", "", order, found, *counts)
 
 
@@ -220,12 +220,3 @@ def _partners(a: Array, b: Array) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 _EXPLANATIONS: tuple[Callable[[Array, Array], Said], ...] = (_rounded, _permuted, _scaled, _quantised)
-
-
-def _histogram(a: Array, b: Array, bins: int) -> tuple[tuple[int, ...], tuple[float, ...]] | None:
-    change = b.astype(np.float64) - a.astype(np.float64)
-    change = change[np.isfinite(change)]
-    if not change.size or np.ptp(change) <= bins * np.spacing(np.abs(change).max()):
-        return None
-    low, high = float(change.min()), float(change.max())
-    return counted(change, low, high, bins), tuple(map(float, np.linspace(low, high, bins + 1)))

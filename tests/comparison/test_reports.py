@@ -107,6 +107,7 @@ def test_the_page_asks_nothing_of_any_server(found: inspector.Comparison) -> Non
     assert "<script>alert" not in page
     assert "{{" not in page
     assert page.count("class='row ") == 19
+    assert page.count("class='bars'") == 1 + sum(not change.agrees for change in found.activations)
     assert page.count("class='row node'") == 1
     for target in re.findall(r"href='#(row-\d+)'", page):
         assert f"id='{target}'" in page
@@ -129,7 +130,8 @@ def test_markdown_escapes_names(found: inspector.Comparison) -> None:
     assert "Relu -> Sigmoid" in text
     assert "<script>" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {8}
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in rows} == {9}
+    assert "| █·······▁ |" in text
 
 
 def test_two_equal_calls_give_equal_bytes(files: tuple[Path, Path], found: inspector.Comparison) -> None:

@@ -6,6 +6,7 @@ from html import escape
 from importlib.resources import files
 
 from inspector.comparison.comparing import Comparison
+from inspector.comparison.distributions import Histogram
 from inspector.comparison.reports.picture import drawn_rows
 from inspector.comparison.reports.rows import COLORS, NAMES, Row, rows_of
 from inspector.comparison.reports.tables import (
@@ -14,6 +15,8 @@ from inspector.comparison.reports.tables import (
     activation_rows,
     facts,
     first_words,
+    told_activations,
+    told_weights,
     weight_rows,
 )
 
@@ -40,8 +43,18 @@ def to_page(found: Comparison) -> str:
         "edits": _edits(found, rows),
         "legend": _legend(rows),
         "graph": f"<svg viewBox='0 0 {width} {height}' width='{width}' height='{height}'>{body}</svg>",
-        "weights": _table("Weights that differ", WEIGHT_HEAD, weight_rows(found, 500)),
-        "activations": _table("Activations", ACTIVATION_HEAD, activation_rows(found, 500)),
+        "weights": _table(
+            "Weights that differ",
+            WEIGHT_HEAD,
+            weight_rows(found, 500),
+            [change.histogram for change in told_weights(found, 500)],
+        ),
+        "activations": _table(
+            "Activations",
+            ACTIVATION_HEAD,
+            activation_rows(found, 500),
+            [change.histogram for change, _ in told_activations(found, 500)],
+        ),
         "notes": _list(list(found.notes)),
     }
     for name, text in parts.items():
@@ -75,9 +88,34 @@ def _legend(rows: list[Row]) -> str:
     )
 
 
-def _table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _bars(histogram: Histogram | None) -> str:
+    """The histogram of a change as a small picture; zero is marked, heights go by the root of the counts."""
+    if histogram is None:
+        return ""
+    counts, edges = histogram
+    width = 4
+    tops = [24 - max(1.5, 24 * (count / max(counts)) ** 0.5) for count in counts]
+    drawn = "".join(
+        f"<rect x='{i * width}' y='{top:.1f}' width='{width - 1}' height='24'/>"
+        for i, (count, top) in enumerate(zip(counts, tops, strict=True))
+        if count
+    )
+    zero = -edges[0] / (edges[-1] - edges[0]) * width * len(counts)
+    mark = f"<path d='M{zero:.1f} 0V24'/>" if 0 <= zero <= width * len(counts) else ""
+    told = f"b − a from {edges[0]:.3g} to {edges[-1]:.3g}; the line is zero"
+    size = width * len(counts)
+    return f"<svg class='bars' width='{size}' height='24'><title>{told}</title>{drawn}{mark}</svg>"
+
+
+def _table(
+    title: str, head: tuple[str, ...], rows: list[tuple[str, ...]], histograms: list[Histogram | None]
+) -> str:
     if not rows:
         return ""
+    at = head.index("b − a")
     first = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{_bars(shape) if i == at else escape(c)}</td>' for i, c in enumerate(row))}</tr>"
+        for row, shape in zip(rows, histograms, strict=True)
+    )
     return f"<h2>{escape(title)}</h2><div class='scroll'><table><tr>{first}</tr>{body}</table></div>"

@@ -5,16 +5,30 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
+
 from inspector.comparison.activations import ActivationChange
 from inspector.comparison.comparing import Comparison
+from inspector.comparison.distributions import Histogram
 from inspector.comparison.weight_changes import WeightChange
 
-__all__ = ["ACTIVATION_HEAD", "WEIGHT_HEAD", "activation_rows", "facts", "first_words", "weight_rows"]
+__all__ = [
+    "ACTIVATION_HEAD",
+    "WEIGHT_HEAD",
+    "activation_rows",
+    "facts",
+    "first_words",
+    "told_activations",
+    "told_weights",
+    "weight_rows",
+]
 
-WEIGHT_HEAD = ("weight of A", "of B", "state", "max abs", "relative L2", "cosine", "what")
-ACTIVATION_HEAD = ("value of A", "of B", "max abs", "relative L2", "cosine", "SNR dB", "")
+WEIGHT_HEAD = ("weight of A", "of B", "state", "max abs", "relative L2", "cosine", "b − a", "what")
+ACTIVATION_HEAD = ("value of A", "of B", "max abs", "relative L2", "cosine", "SNR dB", "b − a", "")
 
 Row = tuple[str, ...]
+_HEIGHTS = "·▁▂▃▄▅▆▇█"
+_LETTERS = 9
 
 
 def facts(found: Comparison) -> list[str]:
@@ -39,9 +53,23 @@ def facts(found: Comparison) -> list[str]:
     return lines
 
 
-def weight_rows(found: Comparison, most: int | None = 20) -> list[Row]:
+def told_weights(found: Comparison, most: int | None = 20) -> list[WeightChange]:
     """Weights that are not equal, the largest change first."""
-    return [_weight_row(change) for change in found.weights if change.state != "equal"][:most]
+    return [change for change in found.weights if change.state != "equal"][:most]
+
+
+def weight_rows(found: Comparison, most: int | None = 20) -> list[Row]:
+    """What the table of weights says."""
+    return [_weight_row(change) for change in told_weights(found, most)]
+
+
+def bars(histogram: Histogram | None) -> str:
+    """A histogram as a few letters of growing height, by the root of the counts; gaps are dots."""
+    if histogram is None:
+        return ""
+    groups = [int(part.sum()) for part in np.array_split(np.array(histogram[0]), _LETTERS)]
+    steps = [math.ceil((len(_HEIGHTS) - 1) * math.sqrt(count / max(groups))) for count in groups]
+    return "".join(_HEIGHTS[step] for step in steps)
 
 
 def _weight_row(change: WeightChange) -> Row:
@@ -52,26 +80,31 @@ def _weight_row(change: WeightChange) -> Row:
     figures = ("–", "–", "–")
     if measured is not None:
         figures = (f"{measured.max_abs:.3g}", f"{measured.relative:.3g}", f"{measured.cosine:.6f}")
-    return (change.a, change.b, change.state, *figures, detail)
+    return (change.a, change.b, change.state, *figures, bars(change.histogram), detail)
+
+
+def told_activations(found: Comparison, most: int | None = 12) -> list[tuple[ActivationChange, str]]:
+    """Values that differ in graph order, then the outputs, each with what it is."""
+    first = [change for change in found.activations if not change.agrees][:most]
+    ends = [change for change in found.outputs if change.a not in {c.a for c in first}]
+    return [(change, "differs") for change in first] + [
+        (change, "output agrees" if change.agrees else "output differs") for change in ends
+    ]
 
 
 def activation_rows(found: Comparison, most: int | None = 12) -> list[Row]:
-    """Values that differ in graph order, then the outputs."""
-    first = [change for change in found.activations if not change.agrees][:most]
-    ends = [change for change in found.outputs if change.a not in {c.a for c in first}]
-    return [_activation_row(change, "differs") for change in first] + [
-        _activation_row(change, "output agrees" if change.agrees else "output differs") for change in ends
-    ]
+    """What the table of activations says."""
+    return [_activation_row(change, what) for change, what in told_activations(found, most)]
 
 
 def _activation_row(change: ActivationChange, what: str) -> Row:
     measured = change.difference
     if measured is None:
-        return (change.a, change.b, "–", "–", "–", "–", f"{what}: shapes do not fit")
+        return (change.a, change.b, "–", "–", "–", "–", "", f"{what}: shapes do not fit")
     snr = f"{measured.snr:.1f}" if math.isfinite(measured.snr) else "∞"
     return (
         change.a, change.b, f"{measured.max_abs:.3g}", f"{measured.relative:.3g}", f"{measured.cosine:.6f}",
-        snr, what,
+        snr, bars(change.histogram), what,
     )  # fmt: skip
 
 
