@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import inspector
-from inspector.errors import UnknownName
+from inspector.errors import DeviceUnavailable, UnknownName
 from inspector.execution import data_statistics
 from inspector.execution.engines import run_each, run_parts
 from inspector.methods import attribute_folder, dissection
@@ -138,3 +138,11 @@ def test_a_killed_worker_is_survived(ray: Any, tmp_path: Path) -> None:
 def test_an_unknown_engine_is_refused() -> None:
     with pytest.raises(UnknownName, match="ray"):
         run_parts("rai", lambda part, parts: part, "Counting")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:door"])
+def test_a_cluster_that_does_not_answer_is_told_at_once(address: str) -> None:
+    ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
+    ray.shutdown()
+    with pytest.raises(DeviceUnavailable, match="cannot be reached"):
+        run_parts(f"ray:{address}", lambda part, parts: part, "Counting")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ AHEAD = 2
 """Tasks for every processor that wait in the cluster, so that results are fetched as they are used."""
 
 RETRIES = 3
+
+PATIENCE = 10
+"""Seconds for a cluster's address to answer."""
 
 
 def run_each(
@@ -129,6 +133,7 @@ def _joined(engine: str, *, gpu: bool) -> Generator[_Cluster]:
 
 
 def _join(ray: Any, address: str) -> None:
+    _knock(address)
     options: dict[str, Any] = {"address": address} if address else {"include_dashboard": False}
     if address.isdecimal():
         options = {"num_cpus": max(1, int(address)), "include_dashboard": False}
@@ -136,3 +141,14 @@ def _join(ray: Any, address: str) -> None:
         ray.init(log_to_driver=False, logging_level="ERROR", **options)
     except (ConnectionError, ValueError, RuntimeError) as cause:
         raise DeviceUnavailable(f"Ray at {address or 'this machine'} cannot be reached: {cause}.") from None
+
+
+def _knock(address: str) -> None:
+    """Tell at once that nobody answers at HOST:PORT; Ray itself would wait for many minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+    except (OSError, ValueError, OverflowError) as cause:
+        raise DeviceUnavailable(f"Ray at {address} cannot be reached: {cause}.") from None
