@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,18 +70,4 @@ def _keeping(step: Step, wanted: set[str]) -> Step:
     if not wanted.intersection(step.frees):
         return step
     frees = tuple(key for key in step.frees if key not in wanted)
-    return Step(
-        step.key,
-        step.node,
-        step.opset,
-        step.opsets,
-        step.function,
-        step.operator,
-        step.attributes,
-        step.takes_context,
-        step.inputs,
-        step.outputs,
-        step.blocks,
-        step.state,
-        frees,
-    )
+    return dataclasses.replace(step, frees=frees)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
+from torch import Tensor
 
 from inspector.autograd import bodies, narrow
 from inspector.autograd.attributes import Loader, collect, resolve, schema_of
@@ -66,13 +67,18 @@ class Scope:
 
 @dataclass(slots=True)
 class Compiler:
-    """Compiles the graphs of one model. `weights` collects its initializers and constants by value key."""
+    """Compiles the graphs of one model.
+
+    `weights` collects its initializers and constants by value key, `numbers` the keys of constants that are
+    one float.
+    """
 
     opsets: dict[str, int]
     functions: Mapping[tuple[str, str, str], FunctionProto]
     load: Loader
     prefer_bodies: bool = False
     weights: dict[str, Any] = field(default_factory=dict[str, Any])
+    numbers: set[str] = field(default_factory=set[str])
 
     def graph(self, graph: GraphProto, scope: Scope) -> Block:
         """A block for a graph or subgraph; its initializers go to `weights`."""
@@ -107,7 +113,10 @@ class Compiler:
             key = scope.node_key(node, position)
             given = resolve(node.attribute, references)
             if node.op_type == "Constant" and canonical(node.domain) == "":
-                self.weights[str(scope.define(node.output[0]))] = _constant(given, self.load)
+                name, value = str(scope.define(node.output[0])), _constant(given, self.load)
+                self.weights[name] = value
+                if isinstance(value, Tensor) and value.is_floating_point() and value.numel() == 1:
+                    self.numbers.add(name)
                 continue
             inputs = tuple(scope.look_up(name) for name in node.input)
             step = self._step(node, key, given, inputs, scope)

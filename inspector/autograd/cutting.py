@@ -48,7 +48,14 @@ def between(net: Network, starts: Sequence[str], ends: Sequence[str]) -> Network
                 waiting.append(name)
     steps = tuple(step for step in net.block.steps if id(step) in needed)
     block = finished(
-        Block(net.block.prefix, tuple(inputs), tuple(ends), steps, constants=net.block.constants)
+        Block(
+            net.block.prefix,
+            tuple(inputs),
+            tuple(ends),
+            steps,
+            constants=net.block.constants,
+            numbers=net.block.numbers,
+        )
     )
     graph = onnx.GraphProto(output=[onnx.ValueInfoProto(name=key) for key in ends])
     used = {name for step in steps for name in _reads(step)} | set(ends)

@@ -102,7 +102,11 @@ def _emit(
     constants: Mapping[str, Any],
 ) -> None:
     if step.blocks or step.state == "body":
-        raise UnsupportedOperator(f"{step.node.op_type} {step.key!r} runs a subgraph; use the net as it is")
+        domain = step.node.domain or "ai.onnx"
+        raise UnsupportedOperator(
+            f"{step.node.op_type} {step.key!r} ({domain} opset {step.opset}) runs a subgraph, which torch.fx "
+            "cannot hold; use the net as it is"
+        )
     host = step.operator.host if step.operator is not None else ()
     arguments: list[Any] = []
     for position, key in enumerate(step.inputs):

@@ -13,10 +13,10 @@ from torch import Tensor
 from inspector.autograd.fusing import fused
 from inspector.autograd.interpreter import State, run_steps
 from inspector.autograd.program import Block, Step
+from inspector.autograd.shapes import CHANCE
 
 __all__ = ["optimised"]
 
-CHANCE = frozenset({"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"})
 LAID_OUT = 4
 """channels_last is a layout of 4-D tensors."""
 

@@ -20,6 +20,8 @@ from torch.nn import functional
 
 from inspector.autograd.compiler import finished
 from inspector.autograd.program import Block, Step
+from inspector.autograd.registry import Operator
+from inspector.autograd.shapes import arithmetic
 
 __all__ = ["fused"]
 
@@ -27,15 +29,18 @@ RANK = 4
 """(n, heads, tokens, d): what the fused kernel of attention takes."""
 
 
-def fused(block: Block, weights: Mapping[str, Any]) -> Block:
-    """The block with every recognised chain as one step, which stands where the chain's last node stood."""
+def fused(block: Block, weights: Mapping[str, Any], *, attention: bool = True) -> Block:
+    """The block with every recognised chain as one step, which stands where the chain's last node stood.
+
+    The fused kernel of attention has no second derivative: without `attention` its chains stay.
+    """
     found = _Chains(block, weights)
     for position in range(len(block.steps)):
         step = found.steps[position]
         if step is not None and step.node.domain in ("", "ai.onnx"):
-            for match in MATCHES.get(step.node.op_type, ()):
-                if match(found, position):
-                    break
+            match = MATCHES.get(step.node.op_type)
+            if match is not None and (attention or match is not _attention):
+                match(found, position)
     return finished(dataclasses.replace(block, steps=tuple(step for step in found.steps if step is not None)))
 
 
@@ -58,6 +63,9 @@ class _Chains:
             self.given.update(inside)
             for key in {key for key in step.inputs if key}:
                 self.readers.setdefault(key, []).append(index)
+        plain = {k for k, v in self.weights.items() if isinstance(v, Tensor) and v.numel() <= 1}
+        sized = arithmetic(self.block.steps, plain)
+        self.factors = plain | {key for s in self.block.steps if s.key in sized for key in s.outputs if key}
 
     def maker(self, key: str | None, *operators: str, alone: bool = True) -> int | None:
         """The step that makes a value, if it is one of these and (`alone`) nothing else reads the value."""
@@ -91,6 +99,18 @@ class _Chains:
             return None
         return float(value.detach())
 
+    def stored(self, key: str | None) -> torch.Size | None:
+        """The shape of a weight, also of one that is transposed or renamed."""
+        value = self.weights.get(key or "")
+        if isinstance(value, Tensor):
+            return value.shape
+        index = self.maker(key, "Transpose", "Identity", alone=False)
+        held = None if index is None else self.stored(self.at(index).inputs[0])
+        if index is None or held is None or self.at(index).node.op_type == "Identity":
+            return held
+        order: list[int] = self.at(index).attributes["perm"] or list(range(len(held)))[::-1]
+        return torch.Size(held[axis] for axis in order)
+
     def other(self, index: int, key: str | None) -> str | None:
         """The operand beside `key` of a step with two."""
         inputs = self.at(index).inputs
@@ -99,20 +119,31 @@ class _Chains:
         return inputs[1] if inputs[0] == key else inputs[0]
 
     def join(
-        self, name: str, chain: list[int], inputs: tuple[str | None, ...], call: Callable[..., Any]
+        self,
+        name: str,
+        chain: list[int],
+        inputs: tuple[str | None, ...],
+        call: Callable[..., Any],
+        host: tuple[int, ...] = (),
     ) -> bool:
         """Put one step in place of a chain, whose last index is where it ends."""
         last = self.at(chain[-1])
-        for index in chain:
+        parts = tuple(self.at(index) for index in chain)
+        for index, step in zip(chain, parts, strict=True):
             self.steps[index] = None
+            for key in {key for key in step.inputs if key}:
+                self.readers[key].remove(index)
         node = helper.make_node(name, [key or "" for key in inputs], list(last.node.output), name=last.key)
         self.steps[chain[-1]] = dataclasses.replace(
-            last, node=node, function=call, operator=None, attributes={}, takes_context=False, inputs=inputs
+            last,
+            node=node,
+            function=call,
+            operator=Operator(name, "", 1, call, host, True, (), False),
+            attributes={},
+            takes_context=False,
+            inputs=inputs,
+            parts=parts,
         )
-        for index in chain:
-            for places in self.readers.values():
-                if index in places:
-                    places.remove(index)
         for key in {key for key in inputs if key}:
             self.readers.setdefault(key, []).append(chain[-1])
         return True
@@ -203,16 +234,16 @@ def _biased(found: _Chains, add: int) -> bool:
             continue
         bias_key = found.other(add, key)
         x, matrix_key = found.at(product).inputs
-        bias, matrix = found.weights.get(bias_key or ""), found.weights.get(matrix_key or "")
-        if not isinstance(bias, Tensor) or not isinstance(matrix, Tensor) or matrix.ndim != 2:
-            continue
-        if bias.shape == matrix.shape[1:]:
+        bias, matrix = found.stored(bias_key), found.stored(matrix_key)
+        if matrix is not None and len(matrix) == 2 and bias == matrix[1:]:
             return found.join("Linear", [product, add], (x, matrix_key, bias_key), _linear)
     return False
 
 
 def _linear(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
-    return functional.linear(x, matrix.t(), bias) if x.ndim > 1 else x @ matrix + bias
+    if x.ndim > 1 and matrix.ndim == 2 and bias.shape == matrix.shape[1:]:
+        return functional.linear(x, matrix.t(), bias)
+    return x @ matrix + bias
 
 
 def _attention(found: _Chains, outer: int) -> bool:
@@ -245,22 +276,59 @@ def _attention(found: _Chains, outer: int) -> bool:
     if inner is None:
         return False
     q, keys = found.at(inner).inputs
-    return found.join("Attention", [inner, *chain], (q, keys, v, mask), functools.partial(_attend, scale))
+    chain.insert(0, inner)
+    q, keys = found.at(inner).inputs
+    q, q_factor = _without_factor(found, q, chain)
+    keys, k_factor = _without_factor(found, keys, chain)
+    inputs = (q, keys, v, mask, q_factor, k_factor)
+    return found.join("Attention", chain, inputs, functools.partial(_attend, scale), host=(4, 5))
 
 
-def _attend(scale: float, q: Tensor, keys: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """One fused kernel; `keys` is (..., d, tokens) as it enters the product."""
+def _without_factor(found: _Chains, key: str | None, chain: list[int]) -> tuple[str | None, str | None]:
+    """What a product multiplies, and by which stored number or function of a shape."""
+    product = found.maker(key, "Mul")
+    if product is None:
+        return key, None
+    a, b = found.at(product).inputs
+    if (a in found.factors) == (b in found.factors):
+        return key, None
+    chain.insert(0, product)
+    return (b, a) if a in found.factors else (a, b)
+
+
+def _attend(scale: float, q: Tensor, keys: Tensor, v: Tensor, mask: Tensor | None, *factors: Any) -> Tensor:
+    """One fused kernel; `keys` is (..., d, tokens) as it enters the product; `factors` of q and keys."""
+    for place, factor in enumerate(factors):
+        if factor is None:
+            continue
+        if factor.numel() == 1 and not (isinstance(factor, Tensor) and _is_trained_or_far(factor)):
+            scale *= float(factor)
+        elif place == 0:
+            q = q * factor
+        else:
+            keys = keys * factor
     alike = q.ndim == keys.ndim == v.ndim == RANK and q.shape[:2] == keys.shape[:2] == v.shape[:2]
-    if alike and (mask is None or (mask.dtype == q.dtype and mask.ndim <= RANK)):
-        return functional.scaled_dot_product_attention(q, keys.mT, v, mask, scale=scale)
-    scores = q @ keys * scale
-    return torch.softmax(scores if mask is None else scores + mask, -1) @ v
+    if not alike or not (mask is None or (mask.dtype == q.dtype and mask.ndim <= RANK)):
+        scores = q @ keys * scale
+        return torch.softmax(scores if mask is None else scores + mask, -1) @ v
+    if mask is None:
+        return functional.scaled_dot_product_attention(q, keys.mT, v, scale=scale)
+    mask = mask if mask.ndim > 1 else mask.reshape(1, -1)
+    # a query that may see no key gives NaN, as the chain does; kernels differ there
+    blind = torch.isneginf(mask).all(-1, keepdim=True)
+    finite = mask.clamp(min=torch.finfo(mask.dtype).min)
+    y = functional.scaled_dot_product_attention(q, keys.mT, v, finite, scale=scale)
+    return torch.where(blind, torch.nan, y)
 
 
-MATCHES: Mapping[str, tuple[Callable[[_Chains, int], bool], ...]] = {
-    "Erf": (_gelu,),
-    "Div": (_layer_norm,),
-    "Add": (_biased,),
-    "MatMul": (_attention,),
+def _is_trained_or_far(factor: Tensor) -> bool:
+    return factor.device.type != "cpu" or (factor.requires_grad and torch.is_grad_enabled())
+
+
+MATCHES: Mapping[str, Callable[[_Chains, int], bool]] = {
+    "Erf": _gelu,
+    "Div": _layer_norm,
+    "Add": _biased,
+    "MatMul": _attention,
 }
 """Chains by an operator that each of them holds."""

@@ -25,6 +25,10 @@ REPLACED = {torch.float64: (1, 10, 16), torch.float16: (1,), torch.bfloat16: (1,
 """Element types that a net of another precision computes in its own; float64 takes over every shorter one."""
 
 
+MIXING = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Gather", "Clip", "Pad"})
+"""Operators that take a number on the CPU beside values on a GPU, and wait for nothing."""
+
+
 @dataclass(slots=True)
 class Watch:
     """What to replace and what to keep during one run.
@@ -101,12 +105,16 @@ def run_steps(steps: Iterable[Step], state: State) -> None:
         if state.moved:
             arguments = _placed(step, arguments, state)
         try:
-            result = _call(step, arguments, state, watch)
+            if watch is None and plain and not step.takes_context:
+                result = step.function(*arguments, **step.attributes)
+            else:
+                result = _call(step, arguments, state, watch)
         except InspectorError:
             raise
         except NotImplementedError as error:
             raise UnsupportedOperator(_described(step, arguments, error)) from error
         except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            run_steps(step.parts, state)  # of a chain, the node that fails
             raise NotRunnable(_described(step, arguments, error)) from error
         values = result if type(result) is tuple else (result,)
         if not plain:
@@ -198,8 +206,11 @@ def _placed(step: Step, arguments: list[Any], state: State) -> list[Any]:
     devices = {value.device for value in data}
     if len(devices) < 2:
         return arguments
+    mixing = step.node.op_type in MIXING
     return [
-        value.to(state.device) if isinstance(value, (Tensor, Narrow)) and i not in host else value
+        value.to(state.device, non_blocking=True)
+        if isinstance(value, (Tensor, Narrow)) and i not in host and (value.ndim or not mixing)
+        else value
         for i, value in enumerate(arguments)
     ]
 

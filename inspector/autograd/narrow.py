@@ -156,9 +156,9 @@ class Narrow:
         """The same type around other bytes: what a reshape, a transpose or a gather leaves."""
         return Narrow(storage, self.element_type)
 
-    def to(self, device: torch.device | str) -> Narrow:
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Narrow:
         """The same values on another device."""
-        return self.with_storage(self.storage.to(device))
+        return self.with_storage(self.storage.to(device, non_blocking=non_blocking))
 
 
 Value = Tensor | Narrow | Strings

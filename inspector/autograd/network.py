@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from inspector import autograd  # its lazy `verify` needs ONNX Runtime, a net does not
 from inspector.autograd import checkpointing, fast, narrow
 from inspector.autograd.compiler import Compiler, Scope
-from inspector.autograd.interpreter import State, Watch, describe, run_steps
+from inspector.autograd.interpreter import State, Watch, describe
+from inspector.autograd.planning import Planner
 from inspector.autograd.precision import steady
 from inspector.autograd.program import Block
 from inspector.autograd.registry import canonical
@@ -57,8 +59,8 @@ class Network(nn.Module):
     """A differentiable ONNX graph. Calling it takes the inputs in graph order and returns a tuple.
 
     Initializers and constants of floating type are parameters under their ONNX names (value keys inside
-    subgraphs), integers and booleans are buffers; `weights` maps every key to its value, also those torch
-    cannot hold in a module (strings, sub-byte types).
+    subgraphs), integers, booleans and constants of one number are buffers; `weights` maps every key to its
+    value, also those torch cannot hold in a module (strings, sub-byte types).
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Network(nn.Module):
         self._others: dict[str, Any] = {}
         self._host = _host_weights(block, weights)
         self._statistics = _statistics(block)
+        self._planner: Planner | None = None
         for key, value in weights.items():
             self._hold(key, value)
         self.input_names = tuple(n for n in block.inputs if n not in weights)
@@ -90,7 +93,7 @@ class Network(nn.Module):
 
     def _hold(self, key: str, value: Any) -> None:
         real = isinstance(value, Tensor) and value.dtype.is_floating_point and value.dtype.itemsize > 1
-        if real and key not in self._statistics:
+        if real and key not in self._statistics and key not in self.block.numbers:
             self._parameters[key] = value if isinstance(value, nn.Parameter) else nn.Parameter(value)
         elif isinstance(value, Tensor):
             self._buffers[key] = value
@@ -130,6 +133,7 @@ class Network(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
+        self._planner = None
         self._probe = fn(self._probe)
         for held in (self._parameters, self._buffers):
             for key in self._host & held.keys():
@@ -151,6 +155,7 @@ class Network(nn.Module):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
+        self._planner = None
         unexpected: list[str] = unexpected_keys
         held = {prefix + key for key in (*self._parameters, *self._buffers)}
         unexpected[:] = [key for key in unexpected if key not in held]  # torch takes "a.b" for a submodule
@@ -241,7 +246,10 @@ class Network(nn.Module):
             if self._segments and torch.is_grad_enabled():
                 checkpointing.run_segments(self.block, state, self._segments)
             else:
-                run_steps(self.block.steps, state)
+                if self._planner is None:
+                    joins = self.dtype == torch.float32
+                    self._planner = Planner(self.block, self.weights, joins=joins)
+                self._planner.run(state)
         return tuple(None if key is None else state.env[key] for key in self.block.outputs)
 
     def state(self, feeds: Mapping[str, Any], watch: Watch | None) -> State:
@@ -286,22 +294,28 @@ class Network(nn.Module):
 
 
 def _host_weights(block: Block, weights: Mapping[str, Any]) -> set[str]:
-    """Weights that are shape arithmetic: small integers, and what is only read as a shape."""
-    read_as_data: set[str] = set()
+    """Weights that are shape arithmetic: small integers, and what comes to nothing but a shape."""
+    data = {key for inner in (block, *_inner(block)) for key in inner.outputs if key}
     read: set[str] = set()
-    for step in block.every_step():
+    for step in reversed(block.every_step()):
         host = step.operator.host if step.operator is not None else ()
+        whole = bool(step.blocks) or any(key in data for key in step.outputs)
         for position, key in enumerate(step.inputs):
             if key is not None:
                 read.add(key)
-                if position not in host:
-                    read_as_data.add(key)
+                if whole and position not in host:
+                    data.add(key)
     small = {
         k
         for k, v in weights.items()
         if isinstance(v, Tensor) and not v.is_floating_point() and v.numel() <= SMALL
     }
-    return small | (read & weights.keys()) - read_as_data
+    scalars = {key for key in block.numbers & weights.keys() if weights[key].ndim == 0}
+    return small | scalars | (read & weights.keys()) - data
+
+
+def _inner(block: Block) -> list[Block]:
+    return [inner for step in block.every_step() for inner in step.blocks]
 
 
 def _statistics(block: Block) -> set[str]:
@@ -340,6 +354,7 @@ def to_torch(
         prefer_bodies,
     )
     block = compiler.graph(proto.graph, Scope(""))
+    block = dataclasses.replace(block, numbers=frozenset(compiler.numbers))
     weights = compiler.weights
     if mode == "fast":
         block, weights = fast.optimised(block, weights)

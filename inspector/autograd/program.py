@@ -19,7 +19,8 @@ class Step:
 
     `key` is the node's key in the model; `inputs` and `outputs` are value keys (None: absent or unwanted);
     `frees` are the values whose last reader this step is. `attributes` fit the function's keywords, graph
-    attributes are Blocks. `state` is "native" or "body".
+    attributes are Blocks. `state` is "native" or "body". `parts` are the steps of a chain that this one
+    joins, as they run without it.
     """
 
     key: str
@@ -35,6 +36,7 @@ class Step:
     blocks: tuple[Block, ...] = ()
     state: str = "native"
     frees: tuple[str, ...] = ()
+    parts: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ class Block:
     """A graph, a subgraph or a function body: the values it binds, its steps and the values it returns.
 
     `captures` are the outer values its steps read; `constants` are the values that live inside a function
-    body (those of graphs and subgraphs are weights of the net).
+    body (those of graphs and subgraphs are weights of the net). `numbers` are the weights that are floats
+    written into the graph, one by one: no parameters, nobody trains the 2 in x / 2.
     """
 
     prefix: str
@@ -51,6 +54,7 @@ class Block:
     steps: tuple[Step, ...]
     captures: tuple[str, ...] = ()
     constants: dict[str, Any] = field(default_factory=dict[str, Any])
+    numbers: frozenset[str] = frozenset()
 
     def every_step(self) -> list[Step]:
         """Its steps and those of all blocks inside, in order of execution."""

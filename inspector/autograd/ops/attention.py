@@ -158,7 +158,8 @@ def _both(a: Tensor | None, b: Tensor) -> Tensor:
 def _fused(
     q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, bias: Tensor | None, scale: float | None
 ) -> Tensor:
-    if allowed is not None and not bool(allowed.all()):
+    # on a GPU the question would make the host wait
+    if allowed is not None and (allowed.is_cuda or not bool(allowed.all())):
         return _attended(q, k, v, allowed, bias, scale, 0.0, None, 0)[0]
     mask = None if bias is None else bias.to(q.dtype)
     if mask is not None and mask.ndim < 2:
@@ -239,7 +240,9 @@ def tensor_scatter(
         places = places % past.shape[axis]
     shape = [1] * past.ndim
     shape[0], shape[axis] = past.shape[0], update.shape[axis]
-    return past.scatter(axis, places.reshape(shape).expand(update.shape).to(past.device), update)
+    return past.scatter(
+        axis, places.reshape(shape).expand(update.shape).to(past.device, non_blocking=True), update
+    )
 
 
 @operator("CausalConvWithState", since=27)

@@ -37,11 +37,8 @@ def loop(
         for column, value in zip(columns, results[1 + len(state) :], strict=True):
             column.append(value)
         turn += 1
-    return (*state, *(_stacked(column) for column in columns))
-
-
-def _stacked(column: list[Any]) -> Any:
-    return torch.stack(column) if column else torch.zeros((0,))
+    nothing = torch.zeros((0,), dtype=context.dtype, device=context.device)
+    return (*state, *(torch.stack(column) if column else nothing for column in columns))
 
 
 @operator("Scan", since=9)

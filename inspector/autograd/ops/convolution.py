@@ -175,6 +175,6 @@ def col2im(
     n, columns = x.shape[0], math.prod(block)
     channels = x.shape[1] // columns
     image = torch.zeros((n, channels, math.prod(around)), dtype=x.dtype, device=x.device)
-    image = image.index_add(2, index.reshape(-1).to(x.device), x.reshape(n, channels, -1))
+    image = image.index_add(2, index.reshape(-1).to(x.device, non_blocking=True), x.reshape(n, channels, -1))
     image = image.reshape(n, channels, *around)
     return padded(image, [-p for p in geometry.begins], [-p for p in geometry.ends])

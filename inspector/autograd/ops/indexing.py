@@ -117,7 +117,7 @@ def compress(x: Any, condition: Tensor, *, axis: int | None) -> Any:
 @operator("NonZero", since=9, differentiable=False)
 def non_zero(x: Tensor) -> Tensor:
     if x.ndim == 0:
-        return torch.zeros((0, int(bool(x))), dtype=torch.int64)
+        return torch.zeros((0, int(bool(x))), dtype=torch.int64, device=x.device)
     return torch.nonzero(wide(x)).mT.contiguous()
 
 
@@ -199,7 +199,7 @@ def reverse_sequence(x: Any, lengths: Tensor, *, batch_axis: int, time_axis: int
     if time_axis < batch_axis:
         places = places.mT
     wide_places = places.reshape(*places.shape, *([1] * (x.ndim - 2))).expand(x.shape)
-    return moved(lambda t: torch.gather(t, time_axis, wide_places.to(t.device)), x)
+    return moved(lambda t: torch.gather(t, time_axis, wide_places.to(t.device, non_blocking=True)), x)
 
 
 @operator("Unique", since=11)

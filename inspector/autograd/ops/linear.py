@@ -25,6 +25,8 @@ def gemm(
     a: Tensor, b: Tensor, c: Tensor | None = None, *, alpha: float, beta: float, transA: int, transB: int
 ) -> Tensor:
     a = a.mT if transA else a
+    if c is not None and a.dtype.is_floating_point:
+        return torch.addmm(c, a, b.mT if transB else b, beta=beta, alpha=alpha)
     dtype = a.dtype
     product = torch.matmul(wide(a), wide(b.mT if transB else b))
     product = product if alpha == 1.0 else _scaled(product, alpha)

@@ -42,7 +42,7 @@ def random_uniform(
     *, dtype: int, high: float, low: float, seed: float | None, shape: list[int], context: Context
 ) -> Tensor:
     values = low + (high - low) * _uniform(shape, seed, context)
-    return values.to(context.device, torch_type(dtype, context))
+    return values.to(context.device, torch_type(dtype, context), non_blocking=True)
 
 
 @operator("RandomNormal", since=1, differentiable=False)
@@ -50,7 +50,7 @@ def random_normal(
     *, dtype: int, mean: float, scale: float, seed: float | None, shape: list[int], context: Context
 ) -> Tensor:
     values = mean + scale * _normal(shape, seed, context)
-    return values.to(context.device, torch_type(dtype, context))
+    return values.to(context.device, torch_type(dtype, context), non_blocking=True)
 
 
 @operator("RandomUniformLike", since=1, differentiable=False)
@@ -71,7 +71,7 @@ def random_normal_like(
 
 @operator("Bernoulli", since=15, differentiable=False)
 def bernoulli(x: Tensor, *, dtype: int | None, seed: float | None, context: Context) -> Tensor:
-    drawn = _uniform(x.shape, seed, context).to(x.device) < x
+    drawn = _uniform(x.shape, seed, context).to(x.device, non_blocking=True) < x
     return drawn.to(torch_type(dtype, context) if dtype else x.dtype)
 
 
@@ -79,14 +79,14 @@ def bernoulli(x: Tensor, *, dtype: int | None, seed: float | None, context: Cont
 def multinomial(x: Tensor, *, dtype: int, sample_size: int, seed: float | None, context: Context) -> Tensor:
     """Samples from unnormalised log-probabilities (n, classes)."""
     chances = torch.softmax(x.detach().double(), dim=1).cumsum(1)
-    points = _uniform([x.shape[0], sample_size], seed, context).to(x.device)
+    points = _uniform([x.shape[0], sample_size], seed, context).to(x.device, non_blocking=True)
     drawn = torch.searchsorted(chances, points, right=True).clamp(max=x.shape[1] - 1)
     return drawn.to(torch_type(dtype or TensorProto.INT32, context))
 
 
 def _dropped(x: Tensor, ratio: float, seed: float | None, context: Context) -> tuple[Tensor, Tensor]:
     """The input with a share of its elements at zero and the rest scaled up, and which were kept."""
-    kept = (_uniform(x.shape, seed, context) >= ratio).to(x.device)
+    kept = (_uniform(x.shape, seed, context) >= ratio).to(x.device, non_blocking=True)
     scale = 1 / (1 - ratio) if ratio < 1 else 0.0
     return torch.where(kept, x * scale, torch.zeros_like(x)), kept
 

@@ -147,7 +147,7 @@ def _run(
             new = step(steps[t], states)
             rows[t] = new[0]
             if lengths is not None:
-                alive = (t < lengths.to(x.device)).unsqueeze(1)
+                alive = (t < lengths.to(x.device, non_blocking=True)).unsqueeze(1)
                 rows[t] = torch.where(alive, new[0], torch.zeros_like(new[0]))
                 new = tuple(torch.where(alive, n, old) for n, old in zip(new, states, strict=True))
             states = new

@@ -159,12 +159,12 @@ def _resampled(x: Tensor, plan: dict[int, Axis], sampling: Sampling) -> Tensor:
         positions = _positions(axis, sampling)
         if sampling.mode == "nearest":
             chosen = _nearest(positions, axis, sampling).clamp(0, axis.size - 1).long()
-            y = y.index_select(number, chosen.to(y.device))
+            y = y.index_select(number, chosen.to(y.device, non_blocking=True))
         else:
             matrix = _weights(positions, axis, sampling).to(y)
             y = (y.movedim(number, -1) @ matrix.mT).movedim(-1, number)
         if cropped:
-            lost = ((positions < 0) | (positions > axis.size - 1)).to(y.device)
+            lost = ((positions < 0) | (positions > axis.size - 1)).to(y.device, non_blocking=True)
             lost = lost.reshape(-1, *([1] * (x.ndim - 1 - number)))
             outside = lost if outside is None else outside | lost
     if outside is not None:
