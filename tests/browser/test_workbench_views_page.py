@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import inspector
 from inspector.server import Address, Workplace, start
@@ -228,3 +229,71 @@ def test_any_value_shows_at_once(page: Any, classifier: inspector.Model) -> None
         page.evaluate("() => { delete document.body.dataset.value; }")
         page.get_by_role("button", name=key, exact=False).first.click()
         page.wait_for_function("() => Number(document.body.dataset.value) > 0")
+
+
+def _click(page: Any, key: str, *, shift: bool = False) -> None:
+    place = page.evaluate("key => workbench.place(key)", key)
+    if shift:
+        page.keyboard.down("Shift")
+    page.mouse.click(place["x"], place["y"])
+    if shift:
+        page.keyboard.up("Shift")
+
+
+def test_boxes_marked_with_shift_are_saved_together(page: Any, tmp_path: Path) -> None:
+    _click(page, "node_conv2d")
+    page.get_by_role("heading", name="Conv", exact=True).wait_for()
+    _click(page, "node_relu", shift=True)
+    _click(page, "node_max_pool2d", shift=True)
+    page.get_by_role("heading", name="3 boxes marked").wait_for()
+    _shot(page, "marked")
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Save as ONNX").click()
+    waited.value.save_as(tmp_path / "part.onnx")
+    part = inspector.open_model(tmp_path / "part.onnx")
+    assert [node.op for node in part.nodes.values()] == ["Conv", "Relu", "MaxPool"]
+    _click(page, "node_relu")
+    page.get_by_role("heading", name="Relu", exact=True).wait_for()
+
+
+def test_what_leads_to_a_box_is_lit_up(page: Any) -> None:
+    def lit() -> int:
+        return page.evaluate(
+            "() => { const c = document.querySelector('.drawing canvas'), d = c.getContext('2d')"
+            ".getImageData(0, 0, c.width, c.height).data; let n = 0;"
+            "for (let i = 0; i < d.length; i += 4)"
+            " if (d[i] === 196 && d[i+1] === 81 && d[i+2] === 10) n++; return n; }"
+        )
+
+    _click(page, "node_max_pool2d")
+    page.get_by_role("heading", name="MaxPool", exact=True).wait_for()
+    page.get_by_role("button", name="All", exact=True).click()
+    page.wait_for_function("() => Number(document.body.dataset.seq) >= 2")
+    near = lit()
+    page.get_by_label("Light up").select_option("after")
+    page.wait_for_timeout(300)
+    after = lit()
+    assert after > near > 0
+    _shot(page, "lineage")
+
+
+def test_the_whole_drawing_is_a_picture(page: Any) -> None:
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="PNG all").click()
+    with Image.open(waited.value.path()) as picture:
+        width, height = page.evaluate("() => [workbench.placed().width, workbench.placed().height]")
+        assert picture.size == (-(-(width + 40) // 1), -(-(height + 40) // 1))
+        pixels = np.asarray(picture.convert("RGB"))
+    assert len(np.unique(pixels[-300:].reshape(-1, 3), axis=0)) > 20, "the last boxes are there"
+    Image.fromarray(pixels).save(ARTEFACTS / "whole drawing.png")
+
+
+def test_arrow_keys_walk_along_what_was_found(page: Any) -> None:
+    field = page.get_by_label("Search")
+    field.fill("op=MaxPool")
+    page.get_by_text("3 found").wait_for()
+    field.press("ArrowDown")
+    field.press("ArrowDown")
+    page.locator(".outline .chosen").filter(has_text="node_max_pool2d_1").wait_for()
+    field.press("ArrowUp")
+    page.wait_for_function("() => document.querySelector('.outline .chosen').textContent.endsWith('pool2d')")

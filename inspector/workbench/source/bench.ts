@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { readAddress, writeAddress } from "./address";
 import type { ComparisonRecord } from "./compare_match";
 import { firstOpen, type Graph } from "./graph";
+import type { Lineage } from "./lineage";
 import type { Models } from "./models";
 import type { Fixed, Live, Source } from "./source";
 import type { JobState, OpenModel, Schema } from "./types";
@@ -17,10 +18,13 @@ export interface Bench {
   /** Select, open the blocks around, and bring into view. */ show(id: number): void; reveal: number;
   /** Number of a node's or block's key, or -1. */ idOf(key: string): number;
 
+  /** Boxes marked together with Shift. */ marked: Set<number>; mark(id: number): void; clearMarks(): void;
+  /** What is lit up around the selection. */ traced: Lineage; setTraced(kind: Lineage): void;
+
   open: Set<number>; toggle(block: number): void; openTo(depth: number): void;
   query: string; setQuery(query: string): void; found: Set<number>; setFound(found: Set<number>): void;
   overlay: string; setOverlay(name: string): void;
-  /** The models that the server was started with. */ given: string[]; /** The model compared with, or "". */ other: string; setOther(digest: string): void; add(file: File): Promise<string>;
+  /** The models that the server was started with. */ given: string[]; /** The model compared with, or "". */ other: string; setOther(digest: string): void; add(file: File | string): Promise<string>;
   /** Key of the node selected in the other model, or "". */ partner: string; setPartner(key: string): void;
   /** The last comparison with it, or null. */ compared: Compared | null; setCompared(compared: Compared | null): void;
   /** The chosen view's id. */ view: string; setView(id: string): void;
@@ -57,7 +61,9 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   const [against, setAgainst] = useState<any>(null);
   const [explaining, setExplaining] = useState<Explaining>({ methods: ["grad-cam"], targets: [], answer: null });
   const explain = (change: Partial<Explaining>) => setExplaining((now) => ({ ...now, ...change }));
-  const pick = (id: number) => { setSelected(id); setPartner(""); setValue(""); };
+  const [marked, setMarked] = useState(new Set<number>()), [traced, setTraced] = useState<Lineage>("");
+  const mark = (id: number) => { if (id < 0) return; const next = new Set(marked.size || selected < 0 ? marked : [selected]); if (!next.delete(id)) next.add(id); setMarked(next); };
+  const pick = (id: number) => { setSelected(id); setMarked(new Set()); setPartner(""); setValue(""); };
   const show = (id: number) => {
     pick(id);
     if (id < 0) return;
@@ -83,6 +89,6 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
     start().catch((fault) => models.fail(fault.message));
   }, [dropped]);
   return { graph, digest, dark, source, live, fixed, models: models.models, schemas: models.schemas, choose: models.choose, fail: models.fail,
-    given, selected, pick, show, reveal, idOf, open, toggle, openTo, query, setQuery, found, setFound, overlay, setOverlay, view, setView,
+    given, selected, pick, marked, mark, clearMarks: () => setMarked(new Set()), traced, setTraced, show, reveal, idOf, open, toggle, openTo, query, setQuery, found, setFound, overlay, setOverlay, view, setView,
     other, setOther, add: models.add, partner, setPartner, compared, setCompared, weight, setWeight, value, setValue, input, setInput, run, setRun, against, setAgainst, explaining, explain };
 }

@@ -1,15 +1,18 @@
 // What is the selected box? Its attributes, inputs, outputs, weights and source layer.
-import { useEffect, useState } from "preact/hooks";
 import type { Bench } from "./bench";
 import { ExtractButton } from "./extract_button";
-import { plain, type Graph } from "./graph";
+import { Facts } from "./facts";
+import { plain } from "./graph";
+import { MarkedList } from "./marked_list";
+import { OperatorDoc } from "./operator_doc";
+import { Overview } from "./overview";
 import { short } from "./painter";
-import type { Live } from "./source";
 
 export function NodePanel({ bench }: { bench: Bench }) {
   const { graph, selected, show: onSelect } = bench, { doc, items } = graph;
   const onValue = (key: string) => { bench.setValue(key); bench.setView("activations"); };
   const onWeight = (key: string) => { bench.setWeight(key); bench.setView("weights"); };
+  if (bench.marked.size) return <MarkedList bench={bench} />;
   if (selected < 0) return <Overview graph={graph} />;
   if (selected >= items.length) {
     const b = selected - items.length, row = doc.blocks[b]!;
@@ -31,26 +34,6 @@ export function NodePanel({ bench }: { bench: Bench }) {
     <h3>Outputs</h3><ul class="values">{node.outputs.map(value)}</ul>
     <h3>From</h3><ul class="values">{jump(graph.into[selected]!, graph.source)}</ul>
     <h3>To</h3><ul class="values">{jump(graph.out[selected]!, graph.target)}</ul>
-    {bench.live && <Doc live={bench.live} digest={bench.digest} nodeKey={node.key} />}
+    {bench.live && <OperatorDoc live={bench.live} digest={bench.digest} nodeKey={node.key} />}
   </section>;
-}
-
-function Doc({ live, digest, nodeKey }: { live: Live; digest: string; nodeKey: string }) {
-  const [text, setText] = useState("");
-  useEffect(() => { let on = true; setText(""); live.json<{ doc: string }>(`models/${digest}/operator?key=${encodeURIComponent(nodeKey)}`).then((r) => on && setText(r.doc)).catch(() => on && setText("")); return () => { on = false; }; }, [nodeKey, digest]);
-  return text ? <details><summary>What the operator does</summary><pre>{text}</pre></details> : null;
-}
-
-function Overview({ graph }: { graph: Graph }) {
-  const { doc } = graph;
-  return <section><h2>{plain(doc.name)}</h2>
-    <Facts rows={[["format", [doc.origin.format, doc.origin.version].filter(Boolean).join(" ")], ["framework", doc.origin.framework], ["producer", doc.producer], ["opset", Object.entries(doc.opsets).map(([d, v]) => `${d} ${v}`).join(", ")],
-      ["operators", doc.nodes.length.toLocaleString("en")], ["parameters", doc.parameters.toLocaleString("en")], ["multiply-adds", doc.macs ? short(doc.macs) : ""]]} />
-    {doc.obstacles.length > 0 && <><h3>Cannot be executed</h3>{doc.obstacles.map((why) => <p class="problem">{plain(why)}</p>)}</>}
-    {doc.notes.length > 0 && <><h3>Notes</h3>{doc.notes.map((note) => <p>{plain(note)}</p>)}</>}
-    <p class="hint">Click a box to see what it is. Double click opens a block; drag or scroll to move, Ctrl and scroll to zoom.</p></section>;
-}
-
-export function Facts({ rows }: { rows: (readonly [string, string])[] }) {
-  return <table class="rows"><tbody>{rows.filter(([, v]) => v).map(([name, v]) => <tr key={name}><th scope="row">{plain(name)}</th><td>{plain(v)}</td></tr>)}</tbody></table>;
 }
