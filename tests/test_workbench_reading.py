@@ -228,6 +228,23 @@ def test_a_value_with_many_consumers_has_pills_that_lead_to_the_other_end(
 
 
 @pytest.mark.browser
+def test_a_constant_that_serves_as_weight_is_tied_to_its_reader(browser: Any, tmp_path: Path) -> None:
+    held = helper.make_node("Constant", [], ["k"], "held", value_floats=[1.0, 2.0])
+    nodes = [held, helper.make_node("Add", ["x", "k"], ["y"], "sum")]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in ("x", "y")]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]), tmp_path / "constant.onnx"
+    )
+    with Workplace() as made:
+        made.first = (made.add(tmp_path / "constant.onnx"),)
+        with start(made) as found:
+            page = _opened(browser, found.url, 1280, 800)
+            assert page.evaluate("() => document.body.dataset.edges") == "3", "x, k and y"
+            page.context.close()
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize("size", [(1280, 800), (3840, 2160)], ids=["laptop", "4K"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_nothing_covers_the_drawing_or_touches(

@@ -39,7 +39,11 @@ export function build(doc: ModelDocument): Graph {
     const from = producer.get(value);
     if (from !== undefined && from !== to) { source.push(from); target.push(to); carried.push(value); }
   };
-  doc.nodes.forEach((node, i) => { for (const value of new Set(node.inputs)) link(value, first + i); });
+  const constants = new Map(doc.nodes.flatMap((node) => (node.op === "Constant" ? node.outputs.map((value): [string, number] => [doc.values[value]![0], value]) : [])));
+  doc.nodes.forEach((node, i) => {
+    const held = node.weights.flatMap((row) => constants.get(doc.weights[row]![0]) ?? []);
+    for (const value of new Set([...node.inputs, ...held])) link(value, first + i);
+  });
   for (const value of doc.outputs) { items.push(ends(value, "output:")); link(value, items.length - 1); }
   return finish(doc, items, source, target, carried);
 }
