@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from inspector.server import Workplace, start
+from inspector.server.recents import Recents
 
 pytestmark = pytest.mark.browser
 
@@ -91,8 +92,9 @@ def opened(page: Any) -> Iterator[Any]:
     """Opens models beside a server that lives as long as the test."""
     held: list[Any] = []
 
-    def open_models(*paths: Path, given: Path | None = None) -> Any:
+    def open_models(*paths: Path, given: Path | None = None, recent: Recents | None = None) -> Any:
         page.workplace = workplace = Workplace()
+        workplace.recents = recent or workplace.recents
         workplace.first = tuple(workplace.add(path) for path in paths)
         workplace.input = workplace.share(given).id if given is not None else ""
         server = start(workplace)
@@ -322,3 +324,16 @@ def test_nodes_of_one_layer_meet_by_operator(opened: Any, page: Any, tmp_path: P
         place = page.evaluate(f"comparison.place(1, '{key}')")
         page.mouse.click(place["x"], place["y"])
         page.get_by_role("heading", name=f"{op} ↔ {op}").wait_for()
+
+
+def test_a_file_opened_lately_is_compared(opened: Any, page: Any, tmp_path: Path) -> None:
+    for name, op in (("a", "Relu"), ("b", "Tanh")):
+        onnx.save(_small(op), tmp_path / f"{name}.onnx")
+    recent = Recents(tmp_path / "recent.json")
+    recent.add(tmp_path / "b.onnx")
+    opened(tmp_path / "a.onnx", recent=recent)
+    page.get_by_role("tab", name="Compare").click()
+    page.get_by_label("Compare with a file opened lately").select_option("b.onnx")
+    page.locator(".differences tbody tr").click()
+    page.get_by_role("heading", name="Relu ↔ Tanh").wait_for()
+    assert "a.onnx" in page.locator("header .name").inner_text(), "A stays"

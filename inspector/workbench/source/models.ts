@@ -11,7 +11,7 @@ export interface Models {
   /** The shown model's digest and document; null while it is fetched. */ digest: string; doc: ModelDocument | null;
   /** The input that the server was started with, or "". */ first: string; /** The models that it was started with. */ given: string[];
   /** A file is being opened. */ job: JobState | null; error: string; settled: boolean;
-  choose(digest: string): void; open(file: File): Promise<void>; /** Open without showing; "" where that failed. */ add(file: File): Promise<string>; /** Open one of the files opened lately. */ again(recent: string): Promise<void>; stop(): void; fail(text: string): void;
+  choose(digest: string): void; open(file: File): Promise<void>; /** Open a file, or one opened lately by its id, without showing it; "" where that failed. */ add(file: File | string): Promise<string>; /** Open one of the files opened lately. */ again(recent: string): Promise<void>; stop(): void; fail(text: string): void;
 }
 
 export function useModels(source: Source, fixed: Fixed | null): Models {
@@ -49,9 +49,9 @@ export function useModels(source: Source, fixed: Fixed | null): Models {
     setJob(null);
     return made;
   };
-  const add = (file: File) => begin(async () => ({ file: await live!.upload(file) }));
+  const add = (file: File | string) => begin(async () => (typeof file === "string" ? { recent: file } : { file: await live!.upload(file) }));
   const open = async (file: File) => { const made = await add(file); if (made) setDigest(made); };
-  const again = async (recent: string) => { const made = await begin(async () => ({ recent })); if (made) setDigest(made); };
+  const again = async (recent: string) => { const made = await add(recent); if (made) setDigest(made); };
   return { live, models: held.models, schemas, digest, doc, first: held.input, given: held.first, job, error, settled,
     choose: setDigest, open, add, again, stop: () => { if (job) void live!.stop(job.job); }, fail: setError };
 }
