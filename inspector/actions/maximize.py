@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Maximized", "maximize"]
 
-COLUMNS = 4
+ROW = 5
+"""Up to so many pictures stand in one row."""
+
+COLUMNS = (4, 5, 3)
+"""Widths of larger sheets, of which the first with the fewest empty places is taken."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,17 @@ class Maximized(Result):
         return {"maximized": self.figure()}
 
     def figure(self, media: Any = "image/png") -> Figure:
-        """All pictures in rows of four, each with its objective and score."""
+        """All pictures in rows, each with its objective and score."""
         cells: list[tuple[Any, str]] = [
             (picture, f"{made.objective}   {score:.4g}")
             for made in self.found
             for picture, score in zip(made.pictures, made.after, strict=True)
         ]
         cells += [(None, f"{text}   silent") for text in self.silent]
-        rows = [cells[i : i + COLUMNS] for i in range(0, len(cells), COLUMNS)]
-        rows[-1] += [(None, "")] * (min(COLUMNS, len(cells)) - len(rows[-1]))
+        count = len(cells)
+        width = count if count <= ROW else min(COLUMNS, key=lambda columns: -count % columns)
+        rows = [cells[i : i + width] for i in range(0, count, width)]
+        rows[-1] += [(None, "")] * (width - len(rows[-1]))
         return views.draw_sheet(
             [[picture for picture, _ in row] for row in rows],
             texts=[[text for _, text in row] for row in rows],
