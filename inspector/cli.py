@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import sys
@@ -81,9 +82,36 @@ def main() -> None:
     except typer.Abort:
         console.print("Stopped.")
         code = 130
+    except OSError as fault:
+        code = _refused(fault, console)
     except Exception as fault:  # noqa: BLE001  # the one place where anything is caught
         code = _report(fault, console)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+_HINTS = {
+    errno.ENOSPC: "Free some space, or name another place.",
+    errno.EDQUOT: "Free some space, or name another place.",
+    errno.EACCES: "Name a place that you may read and write.",
+    errno.EPERM: "Name a place that you may read and write.",
+    errno.EROFS: "Name a place that can be written.",
+    errno.ENOENT: "Look at the path.",
+    errno.ENOTDIR: "A part of the path is a file.",
+    errno.EEXIST: "A part of the path is a file.",
+    errno.EISDIR: "It is a folder, and a file was expected.",
+    errno.ENAMETOOLONG: "Name a shorter path.",
+}
+"""What a user can do about what the system refused."""
+
+
+def _refused(fault: OSError, console: Console) -> int:
+    """Say what the system did not let us do, where a user can do something about it."""
+    if fault.errno not in _HINTS or "--debug" in sys.argv:
+        return _report(fault, console)
+    where = f"{fault.filename}: " if fault.filename is not None else ""
+    text = f"{where}{fault.strerror}. {_HINTS[fault.errno]}"
+    console.print(f"[bold red]Error:[/] {escape(text)}", highlight=False)
+    return 1
 
 
 def _report(fault: Exception, console: Console) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -82,3 +84,20 @@ def test_maps_and_kernels_have_their_own_scale_where_asked(
     assert "on its own scale, written below it" in captions["own"]
     one = kernels(classifier, tmp_path / "k.svg", layer="conv2d_1", scale="own")
     assert one.figure.data
+
+
+def test_what_the_system_refuses_is_told_without_a_trace(fixtures: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "inspector.cli", "features", str(fixtures / "squeezenet1_1.onnx")]
+    asked = ["--input", "random", "--values", "relu", "-o", str(tmp_path / "file" / "out")]
+    done = subprocess.run([*command, *asked], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    told = " ".join((done.stdout + done.stderr).split())
+    assert "A part of the path is a file." in told
+    assert "fault of the inspector" not in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_negative_budget_is_refused(classifier: inspector.Model) -> None:
+    with pytest.raises(inspector.InspectorError, match="expected 0 or more"):
+        features(classifier, ["random"], budget=-3)

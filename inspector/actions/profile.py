@@ -41,7 +41,7 @@ class Timing(Result):
         return {"model": self.model} | self.profile.to_dict() | {"notes": list(self.notes)}
 
     def to_text(self) -> RenderableType:
-        """Totals, the slowest blocks and nodes."""
+        """Totals, the slowest blocks, operators and nodes."""
         found = self.profile
         peak = "" if found.peak_bytes is None else f", {_bytes(found.peak_bytes)} in use at most"
         head = (
@@ -57,6 +57,9 @@ class Timing(Result):
                 f"{block.share:.1%}",
                 _bytes(block.output_bytes),
             )
+        operators = Table("operator", "nodes", "ms", "share", box=None, pad_edge=False)
+        for op, count, ms in found.operators()[:_LISTED]:
+            operators.add_row(op, str(count), f"{ms:.3f}", f"{ms / (found.total_ms or 1):.1%}")
         nodes = Table("node", "operator", "ms", "share", "output", "weights", box=None, pad_edge=False)
         for row in sorted(found.rows, key=lambda row: -row.ms)[:_LISTED]:
             nodes.add_row(
@@ -68,7 +71,7 @@ class Timing(Result):
                 _bytes(row.weight_bytes),
             )
         rest = f"The {_LISTED} slowest of {len(found.rows)} nodes; --json lists all."
-        lines: list[RenderableType] = [head, "", blocks, "", nodes]
+        lines: list[RenderableType] = [head, "", blocks, "", operators, "", nodes]
         lines += [rest] * (len(found.rows) > _LISTED) + [f"Note: {note}" for note in self.notes]
         return Group(*lines)
 

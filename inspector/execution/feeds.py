@@ -122,7 +122,8 @@ def _say_not_finite(key: str, array: Array, notes: list[str]) -> None:
     bad = int(array.size - np.count_nonzero(np.isfinite(array)))
     if bad:
         notes.append(
-            f"Input {key!r} holds {bad:,} values that are NaN or infinite; they spread to the results."
+            f"Input {key!r} holds {bad:,} value{'s' * (bad > 1)} that {'are' if bad > 1 else 'is'} "
+            "NaN or infinite; this spreads to the results."
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import onnx
 
-from inspector.errors import UnknownName
+from inspector.errors import BadInput, UnknownName
 from inspector.execution.exposing import expose
 from inspector.execution.ordering import ordered_graph
 from inspector.execution.segments import Segment, cut
@@ -102,6 +102,8 @@ def plan_capture(
         raise UnknownName.among("mode", mode, get_args(Mode))
     if strategy is not None and strategy not in get_args(Strategy):
         raise UnknownName.among("strategy", strategy, get_args(Strategy))
+    if budget is not None and budget < 0:
+        raise BadInput(f"a budget of {budget} bytes: expected 0 or more.")
     known = sized(model, feeds).values
     graph = ordered_graph(model)
     wanted = select_values(model, values)

@@ -22,7 +22,7 @@ from inspector.execution.data_folder import data_files
 from inspector.execution.engines import run_each
 from inspector.execution.inputs import read_inputs
 from inspector.execution.preprocess import Preprocess
-from inspector.execution.runner import on_host
+from inspector.execution.streaming import drain
 from inspector.model import Model
 from inspector.progress import track
 
@@ -238,8 +238,8 @@ class _Job:
             self.shapes = shapes
             self.used = self.used or self.prepared.runner.device
         for found, _ in self.prepared.runner.stream(read.feeds):
-            for key, value in found.items():
-                spread = self._count(key, np.asarray(on_host(value)))
+            for key, value in drain(found):
+                spread = self._count(key, np.asarray(value))
                 if spread is not None:
                     spreads[key] = spread
         return spreads
