@@ -94,3 +94,76 @@ def test_a_map_of_zeros_says_what_to_try() -> None:
     found = attribute(dead, X, "gradient", 1)
     assert not found.values.any()
     assert "zero everywhere" in " ".join(found.notes)
+
+
+def sequence_model(nodes: list[onnx.NodeProto], opset: int, **weights: np.ndarray) -> inspector.Model:
+    """From `x` (n, 8, 4) to two scores, the mean over the tokens of a value `a` through a linear head."""
+    head = [
+        helper.make_node("ReduceMean", ["a", "axis"], ["m"], keepdims=0, name="mean"),
+        helper.make_node("MatMul", ["m", "w"], ["y"], name="head"),
+    ]
+    stored = {"axis": np.array([1]), "w": RNG.normal(size=(4, 2)).astype(np.float32), **weights}
+    graph = helper.make_graph(
+        [*nodes, *head],
+        "net",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(value, name) for name, value in stored.items()],
+    )
+    return inspector.open_model(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    )
+
+
+TOKENS = np.random.default_rng(4).normal(size=(1, 8, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("method", ["attention", "rollout", "legrad"])
+def test_fused_attention_names_its_node_and_a_way_out(method: str) -> None:
+    fused = helper.make_node(
+        "Attention", ["x", "x", "x"], ["a"], q_num_heads=2, kv_num_heads=2, name="self_attention"
+    )
+    model = sequence_model([fused], 23)
+    with pytest.raises(NoGradientPath, match=r"Attention 'self_attention'.*Export .* or use"):
+        attribute(model, TOKENS, method, 1)
+    assert np.abs(attribute(model, TOKENS, "gradient-x-input", 1).values).max() > 1e-6
+
+
+@pytest.mark.parametrize("method", ["attention", "rollout", "legrad"])
+def test_attention_within_windows_says_so_and_a_way_out(method: str) -> None:
+    nodes = [
+        helper.make_node("Reshape", ["x", "windows"], ["q"], name="cut"),
+        helper.make_node("Transpose", ["q"], ["k"], perm=[0, 1, 3, 2], name="turn"),
+        helper.make_node("MatMul", ["q", "k"], ["s"], name="scores"),
+        helper.make_node("Softmax", ["s"], ["p"], axis=-1, name="weights"),
+        helper.make_node("MatMul", ["p", "q"], ["o"], name="mix"),
+        helper.make_node("Reshape", ["o", "whole"], ["a"], name="join"),
+    ]
+    model = sequence_model(nodes, 18, windows=np.array([-1, 1, 4, 4]), whole=np.array([-1, 8, 4]))
+    with pytest.raises(BadInput, match=r"\[2, 1, 4, 4\].*within windows.*cams"):
+        attribute(model, TOKENS, method, 1)
+
+
+@pytest.mark.parametrize("method", ["full-grad", "score-cam", "rise"])
+def test_tokens_are_refused_where_places_of_pictures_are_hidden(method: str) -> None:
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["e"], name="embed"),
+        helper.make_node("ReduceMean", ["e", "axis"], ["m"], keepdims=0, name="mean"),
+        helper.make_node("MatMul", ["m", "w"], ["y"], name="head"),
+    ]
+    stored = {
+        "table": RNG.normal(size=(9, 4)).astype(np.float32),
+        "axis": np.array([1]),
+        "w": RNG.normal(size=(4, 2)).astype(np.float32),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["n", 5])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(value, name) for name, value in stored.items()],
+    )
+    opsets = [helper.make_opsetid("", 18)]
+    model = inspector.open_model(helper.make_model(graph, opset_imports=opsets, ir_version=10))
+    with pytest.raises(BadInput, match=r"n, c, h, w"):
+        attribute(model, {"ids": np.array([[1, 2, 3, 4, 5]])}, method, 1, dtype="float64")
