@@ -1,9 +1,10 @@
 """How fast is forward and backward through an imported net, beside the native module and other importers?
 
-    python benchmarks/engine.py [--rounds 5] [--small]
+    python benchmarks/engine.py [--rounds 5] [--small] [--device cuda]
 
 ResNet-50 and a 12-layer transformer encoder at batch 1 and 8, gradient to the input, one thread. The ways are
-run in turn within each round; the table gives the smallest CPU time of each and its ratio to native.
+run in turn within each round; the Markdown table gives the smallest CPU time of each (on a GPU the time until
+it is done) and its ratio to native. Importers that are not installed have a row with the reason.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def exported(module: nn.Module, x: Tensor) -> onnx.ModelProto:
 
 
 def ways(module: nn.Module, model: onnx.ModelProto, x: Tensor) -> dict[str, Way | str]:
-    exact, fast = inspector.to_torch(model), inspector.to_torch(model, mode="fast")
+    module.to(x.device)
+    exact, fast = (inspector.to_torch(model, mode=mode).to(x.device) for mode in ("exact", "fast"))
     emitted = autograd.to_fx(exact, [x])
     emitted_fast = autograd.to_fx(fast, [x])
     found: dict[str, Way | str] = {
@@ -104,20 +106,25 @@ def ways(module: nn.Module, model: onnx.ModelProto, x: Tensor) -> dict[str, Way 
         ("onnx2pytorch", "ConvertModel"),
         ("onnx2fx", "convert"),
     ):
-        found[name] = _rival(name, attribute, model)
+        found[name] = _rival(name, attribute, model, x)
     return found
 
 
-def _rival(name: str, attribute: str, model: onnx.ModelProto) -> Way | str:
+def _rival(name: str, attribute: str, model: onnx.ModelProto, x: Tensor) -> Way | str:
     if importlib.util.find_spec(name) is None:
         return "not installed"
     try:
-        net: Any = getattr(importlib.import_module(name), attribute)(model)
+        net: Any = getattr(importlib.import_module(name), attribute)(model).to(x.device)
+        net(x)
     except ImportError as error:
-        return f"does not import: {str(error)[:60]}"
-    except (RuntimeError, NotImplementedError, KeyError, TypeError, ValueError, AttributeError) as error:
-        return f"does not load it: {str(error)[:60]}"
+        return f"does not import: {_line(error)}"
+    except (RuntimeError, NotImplementedError, LookupError, TypeError, ValueError, AttributeError) as error:
+        return f"does not run it: {_line(error)}"
     return lambda v: _first(net(v))
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:60].replace("|", "/") or type(error).__name__
 
 
 def _first(value: Any) -> Tensor:
@@ -126,13 +133,18 @@ def _first(value: Any) -> Tensor:
 
 def timed(way: Way, x: Tensor) -> float:
     x = x.clone().requires_grad_()
-    start = time.process_time()
+    clock = time.perf_counter if x.is_cuda else time.process_time
+    start = clock()
     torch.autograd.grad(way(x).sum(), x)
-    return 1000 * (time.process_time() - start)
+    if x.is_cuda:
+        torch.cuda.synchronize()
+    return 1000 * (clock() - start)
 
 
-def compare(title: str, module: nn.Module, x: Tensor, rounds: int) -> None:
-    found = ways(module, exported(module, x), x)
+def compare(title: str, module: nn.Module, x: Tensor, device: str, rounds: int) -> None:
+    model = exported(module, x)
+    x = x.to(device)
+    found = ways(module, model, x)
     best: dict[str, float] = {}
     for turn in range(rounds + 1):
         for name, way in found.items():
@@ -140,12 +152,13 @@ def compare(title: str, module: nn.Module, x: Tensor, rounds: int) -> None:
                 spent = timed(way, x)
                 if turn:  # the first round warms up
                     best[name] = min(best.get(name, spent), spent)
-    print(f"\n{title}: CPU ms, forward + backward to the input, smallest of {rounds}")
+    kind = "ms" if x.is_cuda else "CPU ms"
+    print(f"\n| {title} | {kind}, smallest of {rounds} | of native |\n|---|---:|---:|")
     for name, way in found.items():
         if isinstance(way, str):
-            print(f"  {name:14}{way}")
+            print(f"| {name} | {way} | |")
         else:
-            print(f"  {name:14}{best[name]:9.1f}  {best[name] / best['native']:.3f} of native")
+            print(f"| {name} | {best[name]:.1f} | {best[name] / best['native']:.3f} |")
 
 
 def main() -> None:
@@ -154,15 +167,18 @@ def main() -> None:
     parser.add_argument(
         "--small", action="store_true", help="64 px and 16 tokens, batch 1: a check that it runs"
     )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     pixels, tokens = (64, 16) if options.small else (224, 128)
     for batch in (1,) if options.small else (1, 8):
-        compare(
-            f"ResNet-50, batch {batch}", resnet50(), torch.randn(batch, 3, pixels, pixels), options.rounds
-        )
-        compare(f"transformer, batch {batch}", transformer(), torch.randn(batch, tokens, 384), options.rounds)
+        for title, make, shape in (
+            ("ResNet-50", resnet50, (3, pixels, pixels)),
+            ("transformer", transformer, (tokens, 384)),
+        ):
+            x = torch.randn(batch, *shape)
+            compare(f"{title}, batch {batch}", make(), x, options.device, options.rounds)
 
 
 if __name__ == "__main__":

@@ -133,3 +133,55 @@ def test_a_chain_with_another_constant_is_no_gelu(name: str, number: float) -> N
     held = next(t for t in proto.graph.initializer if t.name == name)
     held.CopyFrom(numpy_helper.from_array(np.asarray(number), name))
     assert operators(inspector.to_torch(proto, mode="fast"))["Gelu"] == 0
+
+
+def test_a_query_that_may_see_no_key_is_not_hidden() -> None:
+    """The chain gives NaN there, and fast mode too; the other queries are as they were, with gradients."""
+    proto = attention_model(mask=True, divide=False)
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (
+        torch.randn((2, 3, TOKENS, WIDTH), generator=generator, dtype=torch.float64, requires_grad=True)
+        for _ in range(3)
+    )
+    mask = torch.zeros((1, 1, TOKENS, TOKENS), dtype=torch.float64)
+    mask[..., 1, :] = -math.inf
+    mask[..., 2, 3:] = -math.inf
+    seen = [0, 2, 3, 4]
+    found: list[Tensor] = []
+    for mode in ("exact", "fast"):
+        (y,) = inspector.to_torch(proto, mode=mode).double()(q, k, v, mask)
+        assert bool(y[:, :, 1].isnan().all())
+        found.append(y[:, :, seen])
+    assert torch.allclose(found[1], found[0], rtol=1e-7, atol=1e-10)
+    (gradient,) = torch.autograd.grad(found[1].sum(), v)
+    assert bool(gradient.isfinite().all())
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_factors_at_queries_and_keys_go_into_the_kernel(trained: bool) -> None:
+    nodes = [
+        node("Mul", "q r", "qr"),
+        node("Transpose", "k", "kt", perm=[0, 1, 3, 2]),
+        node("Mul", "r kt", "kr"),
+        node("MatMul", "qr kr", "scores"),
+        node("Softmax", "scores", "weights", axis=-1),
+        node("MatMul", "weights v", "y"),
+    ]
+    shape = [2, 3, TOKENS, WIDTH]
+    proto = model(nodes, dict.fromkeys("qkv", shape), {"r": np.float64(WIDTH**-0.25)})
+    exact, fast = inspector.to_torch(proto).double(), inspector.to_torch(proto, mode="fast").double()
+    assert operators(fast) == {"Transpose": 1, "Attention": 1}
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.randn((2, 3, TOKENS, WIDTH), generator=generator, dtype=torch.float64) for _ in range(3)]
+    nets = (exact, fast)
+    for net in nets:
+        net.weights["r"].requires_grad_(trained)
+    a, b = (net(*inputs)[0] for net in nets)
+    assert torch.allclose(a, b, rtol=1e-7, atol=1e-10)
+    if trained:
+        x, y = (
+            torch.autograd.grad(o.square().sum(), n.weights["r"])[0]
+            for o, n in zip((a, b), nets, strict=True)
+        )
+        assert float(x.abs()) > 1e-3
+        assert torch.allclose(x, y, rtol=1e-7)

@@ -339,6 +339,33 @@ def test_the_fx_form_is_one_graph_for_torch_compile(name: str) -> None:
     assert (explained.graph_count, explained.graph_break_count) == (1, 0)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["exact", "fast"])
+@pytest.mark.parametrize("name", ["residual", "encoder"])
+def test_on_cuda_a_warm_run_never_waits(name: str, mode: Any) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    torch.manual_seed(1)
+    make, shape = CASES[name]
+    module, x = make().eval(), torch.randn(shape)
+    net = inspector.to_torch(_exported(module, x), mode=mode).to("cuda")
+    v = x.cuda().requires_grad_()
+    for _ in range(2):
+        torch.autograd.grad(net(v)[0].sum(), v)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        y = net(v)[0]
+        torch.autograd.grad(y.sum(), v)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    wanted = module(x)
+    assert float((y.cpu() - wanted).abs().max()) <= 1e-5 * float(wanted.abs().max())
+    half = net.half()(v.detach().half())[0]
+    assert half.dtype == torch.float16
+    assert float((half.cpu().float() - wanted).abs().max()) <= 1e-2 * float(wanted.abs().max())
+
+
 def _exported(module: nn.Module, x: Tensor) -> onnx.ModelProto:
     file = io.BytesIO()
     torch.backends.mha.set_fastpath_enabled(False)  # its fused kernel has no ONNX form

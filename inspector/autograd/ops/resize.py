@@ -161,7 +161,7 @@ def _resampled(x: Tensor, plan: dict[int, Axis], sampling: Sampling) -> Tensor:
             chosen = _nearest(positions, axis, sampling).clamp(0, axis.size - 1).long()
             y = y.index_select(number, chosen.to(y.device, non_blocking=True))
         else:
-            matrix = _weights(positions, axis, sampling).to(y)
+            matrix = _weights(positions, axis, sampling).to(y, non_blocking=True)
             y = (y.movedim(number, -1) @ matrix.mT).movedim(-1, number)
         if cropped:
             lost = ((positions < 0) | (positions > axis.size - 1)).to(y.device, non_blocking=True)
