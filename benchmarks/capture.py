@@ -61,8 +61,9 @@ def replay(path: Path, net: str, batch: int) -> Once:
     model = inspector.open_model(path)
     feeds = {"x": sample(net, batch)}
     prepared = prepare(model, feeds, strategy="checkpoint", threads=1, device=DEVICE)
-    key = prepared.plan.keys[len(prepared.plan.keys) // 2]
     captured = prepared.run(feeds)
+    lost = [key for key in prepared.plan.keys if key not in captured.kept]
+    key = lost[len(lost) // 2]
 
     def again() -> Any:
         prepared.runner.parts.clear()
