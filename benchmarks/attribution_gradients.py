@@ -17,7 +17,7 @@ import resource
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ from inspector.methods.registry import find_method
 from inspector.methods.subject import prepare
 
 CHUNK, TARGET, NOISE = 5, 3, 0.5
-COUNTS = (20, 80, 320)
+COUNTS = (20, 160)
 """Samples whose peak memory is compared, at half the size."""
 
 Ways = dict[str, Callable[[], Any]]
@@ -104,19 +104,24 @@ def peak(way: str, samples: int, size: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 
 
-def memory_rows(size: int) -> list[list[str]]:
+def measured(net: nn.Module, x: Tensor, samples: int, rounds: int) -> Iterator[list[str]]:
+    """The rows of every job, as soon as it is done; single passes are short and get more rounds."""
+    for job, ways in jobs(net, x, samples).items():
+        count = rounds if "," in job else 5 * rounds
+        yield from rows_of(job, {n: smallest(ways, count, n) for n in dict.fromkeys(THREADS)})
+
+
+def memory_rows(size: int) -> Iterator[list[str]]:
     """Peak MB by way and number of samples, each in a fresh process."""
     whose = ("ours", "captum") if importlib.util.find_spec("captum") else ("ours",)
     ways = [f"{who} {name}" for name in ("integrated-gradients", "smoothgrad") for who in whose]
-    ways += [f"ours {name}" for name in ("smoothgrad-squared", "vargrad", "expected-gradients")]
-    rows: list[list[str]] = []
-    for way in ways:
+    for way in (*ways, "ours vargrad"):
         command = [sys.executable, __file__, "--size", str(size), "--peak", way, "--samples"]
-        made = [
-            subprocess.run([*command, str(n)], capture_output=True, text=True, check=True) for n in COUNTS
-        ]
-        rows.append([way, *(one.stdout.strip() for one in made)])
-    return rows
+        cells = [way]
+        for count in COUNTS:
+            made = subprocess.run([*command, str(count)], capture_output=True, text=True, check=True)
+            cells.append(made.stdout.strip())
+        yield cells
 
 
 def main() -> None:
@@ -133,11 +138,7 @@ def main() -> None:
         return
     torch.manual_seed(0)
     net, x = resnet18(), torch.randn(1, 3, chosen.size, chosen.size)
-    rows: list[list[str]] = []
-    for job, ways in jobs(net, x, chosen.samples).items():
-        rounds = chosen.rounds * (5 if len(job.split(",")) == 1 else 1)  # single passes are short
-        rows += rows_of(job, {n: smallest(ways, rounds, n) for n in dict.fromkeys(THREADS)})
-    print_table(head_of(dict.fromkeys(THREADS)), rows)
+    print_table(head_of(dict.fromkeys(THREADS)), measured(net, x, chosen.samples, chosen.rounds))
     if not chosen.no_memory:
         print()
         print_table(["peak MB", *(f"{n} samples" for n in COUNTS)], memory_rows(chosen.size // 2))
