@@ -46,11 +46,13 @@ def _pair_weights(alignment: Alignment, pair: Pair) -> tuple[WeightChange, ...]:
             present = a if b is None else b
             if present is None or (role == "bias" and not np.any(present)):
                 continue
+            side = "A" if b is None else "B"
             if role != "bias":
-                side = "A" if b is None else "B"
                 found.append(WeightChange(*names, "incomparable", f"only in {side}", (), None))
                 continue
-            a, b = (np.zeros_like(present) if array is None else array for array in (a, b))
+            one, two = (np.zeros_like(present) if array is None else array for array in (a, b))
+            found.append(replace(weight_change(one, two, names), detail=f"bias only in {side}"))
+            continue
         found.append(_explained(alignment, weight_change(a, b, names), pair, role))
     return tuple(found)
 

@@ -75,7 +75,7 @@ def bars(histogram: Histogram | None) -> str:
 def _weight_row(change: WeightChange) -> Row:
     measured = change.difference
     detail = change.detail
-    if change.values and measured is not None:
+    if change.values and measured is not None and not detail:
         detail = f"{change.values:,} of {measured.size:,} values"
     figures = ("–", "–", "–")
     if measured is not None:
