@@ -60,11 +60,13 @@ def accuracy(seeds: int) -> None:
     """Tables of random edits and of single changes."""
     drawn = range(HELD_OUT, HELD_OUT + seeds)
     print("| edits | weights | pairs P | pairs R | edit kinds P | edit kinds R |\n|---|---|---|---|---|---|")
-    for count, fresh in ((0, False), (1, False), (3, False), (6, False), (0, True), (1, True), (3, True)):
-        found = scored(drawn, count, fresh), scored_edits(drawn, count, fresh)
-        print(
-            f"| {count} | {'fresh' if fresh else 'kept'} | {' | '.join(map(_figures, found))} |", flush=True
-        )
+    for fresh, most in ((False, 6), (True, 3)):
+        kind, pairs, kinds = "fresh" if fresh else "kept", Score(), Score()
+        for count in range(most + 1):
+            found = scored(drawn, count, fresh), scored_edits(drawn, count, fresh)
+            print(f"| {count} | {kind} | {' | '.join(map(_figures, found))} |", flush=True)
+            pairs, kinds = pairs + found[0] if count else pairs, kinds + found[1] if count else kinds
+        print(f"| 1 to {most} | {kind} | {_figures(pairs)} | {_figures(kinds)} |", flush=True)
     print("\n| change | pairs P | pairs R | edit kinds P | edit kinds R | weights P | weights R |")
     print("|---|---|---|---|---|---|---|")
     for change in CHANGES:

@@ -3,7 +3,8 @@
     python -m venv rivals && rivals/bin/pip install netron ai-edge-model-explorer model-explorer-onnx
     python benchmarks/page_rivals.py --rivals rivals/bin
 
-One Chromium, one run, the same file for all; no request leaves the machine. Times start when the last byte
+One run, the same Chromium and the same file for all, a browser of its own for each tool, so that none waits
+for what another left running; no request leaves the machine. Times start when the last byte
 of the page's data has arrived (for Netron the file itself, for Model Explorer its converted graph) and end
 two frames after the drawing is there. Netron asks for consent to usage reports first: its script is served
 without that question and without the reports, otherwise unchanged.
@@ -12,13 +13,14 @@ without that question and without the reports, otherwise unchanged.
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,10 +146,10 @@ def _asked(page: Any, name: str, limit: int) -> str | None:
     return page.get_attribute("body", f"data-bench-{name}")
 
 
-def _measured(browser: Any, tool: str, url: str, nodes: int, limit: int) -> Iterator[Row]:
+def _measured(launch: Callable[[], Any], tool: str, url: str, nodes: int, limit: int) -> Iterator[Row]:
     """The first view, and for tools that fold blocks everything open."""
-    context = browser.new_context(viewport=SIZE)
-    page = context.new_page()
+    browser = launch()
+    page = browser.new_page(viewport=SIZE)
     page.route("**/*", _only_here)
     page.add_init_script(f"({PROBE})('{tool}')")
     page.goto(url, wait_until="commit")
@@ -160,7 +162,7 @@ def _measured(browser: Any, tool: str, url: str, nodes: int, limit: int) -> Iter
             yield Row(f"{named}, {state}", nodes, f"not within {limit} s", "")
             break
         yield Row(f"{named}, {state}", nodes, f"{int(took):,} ms", _asked(page, f"{name}-pan", limit) or "?")
-    context.close()
+    browser.close()
 
 
 @contextmanager
@@ -179,11 +181,11 @@ def _served(command: list[str], url: str, limit: int) -> Generator[str]:
         process.wait()
 
 
-def _rows(browser: Any, path: Path, nodes: int, rivals: Path, limit: int) -> Iterator[Row]:
+def _rows(launch: Callable[[], Any], path: Path, nodes: int, rivals: Path, limit: int) -> Iterator[Row]:
     with Workplace() as workplace:
         workplace.first = (workplace.add(path),)
         with start(workplace) as address:
-            yield from _measured(browser, "workbench", address.url, nodes, limit)
+            yield from _measured(launch, "workbench", address.url, nodes, limit)
     for tool, program, port in (("netron", "netron", 18_081), ("explorer", "model-explorer", 18_082)):
         found, origin = shutil.which(program, path=str(rivals)), f"http://127.0.0.1:{port}/"
         if found is None:
@@ -194,7 +196,7 @@ def _rows(browser: Any, path: Path, nodes: int, rivals: Path, limit: int) -> Ite
             options += ["--no_open_in_browser", "--extensions=model_explorer_onnx"]
         with _served([found, *options, str(path)], origin, limit):
             query = f'?data={quote(f"""{{"models": [{{"url": "{path}"}}]}}""")}' if tool == "explorer" else ""
-            yield from _measured(browser, tool, origin + query, nodes, limit)
+            yield from _measured(launch, tool, origin + query, nodes, limit)
 
 
 def main() -> None:
@@ -207,11 +209,11 @@ def main() -> None:
     print("| tool | nodes | drawn after its data came | a frame while panning, median (p95) |")
     print("|---|---|---|---|", flush=True)
     with sync_playwright() as play, tempfile.TemporaryDirectory() as folder:
-        browser = play.chromium.launch(executable_path=found, args=FLAGS)
+        launch = functools.partial(play.chromium.launch, executable_path=found, args=FLAGS)
         for nodes in given.nodes:
             path = Path(folder) / f"deep{nodes}.onnx"
             onnx.save(deep(nodes), path)
-            for row in _rows(browser, path, nodes, given.rivals, given.limit):
+            for row in _rows(launch, path, nodes, given.rivals, given.limit):
                 print(f"| {row.tool} | {row.nodes:,} | {row.drawn} | {row.pan} |", flush=True)
 
 
