@@ -57,8 +57,8 @@ $(VENV)/.test: pyproject.toml constraints.txt
 # Where none can be had, those tests are skipped and say so.
 $(VENV)/.browser: $(VENV)/.test
 	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get && apt-get update -qq && apt-get install -qq -y chromium; then :; \
-	elif $(BIN)/python -m playwright install chromium; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get && timeout 120 apt-get update -qq && timeout 300 apt-get install -qq -y chromium; then :; \
+	elif PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT=10000 $(BIN)/python -m playwright install chromium; then :; \
 	else echo "No Chromium could be installed; the browser tests will be skipped."; exit 0; fi && touch $@
 
 clean:
