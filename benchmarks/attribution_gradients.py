@@ -13,7 +13,6 @@ import argparse
 import copy
 import importlib
 import importlib.util
-import resource
 import subprocess
 import sys
 import warnings
@@ -21,7 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from interleaved import THREADS, head_of, print_table, rows_of, smallest
+from interleaved import THREADS, head_of, own_peak, print_table, rows_of, smallest
 from residual_nets import resnet18
 from torch import Tensor, nn
 
@@ -101,7 +100,7 @@ def peak(way: str, samples: int, size: int) -> None:
     options = {"steps": samples} if name == "integrated-gradients" else {"samples": samples}
     run = ours(net, x, name, **options) if who == "ours" else captum(net, x, name, samples, None)
     run()
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    print(f"{own_peak():.0f}")
 
 
 def measured(net: nn.Module, x: Tensor, samples: int, rounds: int) -> Iterator[list[str]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime as ort
+from interleaved import own_peak
 from PIL import Image
 
 import inspector
@@ -67,7 +67,7 @@ def measure_peak(folder: Path, job: str) -> None:
         dissection.top_images(model, folder, LAYER)
     else:
         inspector.execution.data_statistics(model, folder)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(own_peak())
 
 
 def state_bytes(model: inspector.Model, folder: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +24,12 @@ def smallest(ways: Mapping[str, Callable[[], Any]], rounds: int, threads: int) -
             run()
             best[name] = min(best[name], clock() - began)
     return best
+
+
+def own_peak() -> float:
+    """Megabytes this process held at most. `getrusage` would count what it was forked from too."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def print_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
