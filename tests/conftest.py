@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 import inspector
+from inspector.server import Address, Workplace, start
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # noqa: TID251  # Keras offers no other way
 
@@ -36,6 +38,30 @@ def shared_models() -> Path:
 def classifier() -> inspector.Model:
     """SqueezeNet 1.1, the shipped ImageNet classifier."""
     return inspector.open_model(FIXTURES / "squeezenet1_1.onnx")
+
+
+@pytest.fixture(scope="module")
+def workplace(fixtures: Path) -> Iterator[Workplace]:
+    """The shipped classifier and a picture, unless a file of tests has its own."""
+    with Workplace() as made:
+        made.first = (made.add(fixtures / "squeezenet1_1.onnx"),)
+        made.input = made.share(fixtures / "coffee.png").id
+        yield made
+
+
+@pytest.fixture(scope="module")
+def address(workplace: Workplace) -> Iterator[Address]:
+    """A server for the `workplace` of a file of tests."""
+    with start(workplace) as found:
+        yield found
+
+
+@pytest.fixture
+def client(address: Address) -> Iterator[httpx.Client]:
+    """Who may ask that server."""
+    headers = {"authorization": f"Bearer {address.token}"}
+    with httpx.Client(base_url=address.origin, headers=headers, timeout=60, trust_env=False) as made:
+        yield made
 
 
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",

@@ -49,13 +49,6 @@ def address(workplace: Workplace) -> Iterator[Address]:
         yield found
 
 
-@pytest.fixture
-def client(address: Address) -> Iterator[httpx.Client]:
-    headers = {"authorization": f"Bearer {address.token}"}
-    with httpx.Client(base_url=address.origin, headers=headers, timeout=60, trust_env=False) as made:
-        yield made
-
-
 def _finish(client: httpx.Client, started: httpx.Response) -> dict[str, Any]:
     assert started.status_code == 202, started.text
     job = started.json()["job"]

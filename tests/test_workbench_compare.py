@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from inspector import comparison
 from inspector.errors import Cancelled
 from inspector.progress import Step, listening
-from inspector.server import Address, Workplace, start
+from inspector.server import Address, Workplace
 
 SHAPE = (4, 3, 3, 3)
 
@@ -55,19 +55,6 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     with Workplace() as workplace:
         workplace.first = tuple(workplace.add(folder / f"{name}.onnx") for name in made)
         yield workplace
-
-
-@pytest.fixture(scope="module")
-def address(workplace: Workplace) -> Iterator[Address]:
-    with start(workplace) as found:
-        yield found
-
-
-@pytest.fixture
-def client(address: Address) -> Iterator[httpx.Client]:
-    headers = {"authorization": f"Bearer {address.token}"}
-    with httpx.Client(base_url=address.origin, headers=headers, timeout=60, trust_env=False) as made:
-        yield made
 
 
 def _compare(client: httpx.Client, a: str, b: str, **more: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +17,6 @@ from inspector.progress import Step
 from inspector.server import Address, Workplace, start
 from inspector.server.jobs import Job
 from inspector.server.recents import Recents
-
-
-@pytest.fixture(scope="module")
-def workplace(fixtures: Path) -> Iterator[Workplace]:
-    with Workplace() as made:
-        made.first = (made.add(fixtures / "squeezenet1_1.onnx"),)
-        made.input = made.share(fixtures / "coffee.png").id
-        yield made
-
-
-@pytest.fixture(scope="module")
-def address(workplace: Workplace) -> Iterator[Address]:
-    with start(workplace) as found:
-        yield found
-
-
-@pytest.fixture
-def client(address: Address) -> Iterator[httpx.Client]:
-    headers = {"authorization": f"Bearer {address.token}"}
-    with httpx.Client(base_url=address.origin, headers=headers, timeout=60, trust_env=False) as made:
-        yield made
 
 
 def _ask(client: httpx.Client, action: str, **call: Any) -> str:

@@ -33,20 +33,6 @@ BOXES = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def workplace(fixtures: Path) -> Iterator[Workplace]:
-    with Workplace() as made:
-        made.first = (made.add(fixtures / "squeezenet1_1.onnx"),)
-        made.input = made.share(fixtures / "coffee.png").id
-        yield made
-
-
-@pytest.fixture(scope="module")
-def address(workplace: Workplace) -> Iterator[Address]:
-    with start(workplace) as found:
-        yield found
-
-
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1440, "height": 900})

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import inspector
-from inspector.server import Address, Workplace, start
 
 pytestmark = pytest.mark.browser
 
@@ -19,30 +17,6 @@ BAR = """() => {
   const c = document.querySelector('.legend canvas').getContext('2d');
   return [...Array(160).keys()].map(x => c.getImageData(x, 5, 1, 1).data.join());
 }"""
-
-
-@pytest.fixture(scope="module")
-def address(fixtures: Path) -> Iterator[Address]:
-    with Workplace() as made:
-        made.first = (made.add(fixtures / "squeezenet1_1.onnx"),)
-        made.input = made.share(fixtures / "coffee.png").id
-        with start(made) as found:
-            yield found
-
-
-@pytest.fixture
-def page(browser: Any, address: Address) -> Iterator[Any]:
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(60_000)
-    made = context.new_page()
-    faults: list[str] = []
-    made.on("pageerror", lambda fault: faults.append(str(fault)))
-    made.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
-    made.goto(address.url)
-    made.wait_for_function("() => Number(document.body.dataset.seq || 0) >= 1")
-    yield made
-    context.close()
-    assert faults == []
 
 
 def _shot(page: Any, name: str) -> None:

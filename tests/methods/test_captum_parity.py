@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,14 +15,12 @@ from captum.attr import (
     LayerGradCam,
     Saliency,
 )
+from parity_nets import pair
 from torch import Tensor, nn
-from torch.nn import functional
 
-import inspector
 from inspector.methods import attribute
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from architectures import ARCHITECTURES
+pytestmark = pytest.mark.usefixtures("attention_as_stored")
 
 NAMES = ("resnet", "densenet", "vgg", "inception", "convnext", "vit")
 """Classifiers of pictures: BatchNorm, shortcuts, concatenation, GELU, LayerNorm, attention."""
@@ -39,34 +34,6 @@ LAYERS = {
 TARGET = 1
 STEPS = 16
 """A power of two: Captum keeps weights in float32, which are exact then."""
-
-
-@pytest.fixture(autouse=True)
-def attention_as_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exporters multiply queries and keys by the root of the scale, which files hold in float32."""
-    plain = functional.scaled_dot_product_attention
-
-    def scaled(queries: Tensor, keys: Tensor, values: Tensor, scale: float | None = None) -> Tensor:
-        root = float(np.float32(queries.shape[-1] ** -0.25))
-        return plain(queries, keys, values, scale=scale or root * root)
-
-    monkeypatch.setattr(functional, "scaled_dot_product_attention", scaled)
-
-
-@cache
-def pair(name: str) -> tuple[inspector.Model, nn.Module, np.ndarray]:
-    row = ARCHITECTURES[name]
-    x = row.inputs(row.traced, seed=7)
-    model = inspector.open_model(row.module(), example=x)
-    return model, with_stored_constants(row.module()).double(), x.numpy()
-
-
-def with_stored_constants(net: nn.Module) -> nn.Module:
-    """The net with epsilons as ONNX keeps attributes, in float32: otherwise maps differ by 1e-8."""
-    for layer in net.modules():
-        if isinstance(layer, (nn.LayerNorm, nn.BatchNorm2d)):
-            layer.eps = float(np.float32(layer.eps))
-    return net
 
 
 def rival(name: str, net: nn.Module, x: Tensor) -> Tensor:

@@ -7,22 +7,22 @@ XGrad-CAM add 1e-6 and 1e-7 to denominators, so they are compared in test_cams w
 from __future__ import annotations
 
 import sys
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-import inspector
 from inspector.methods import attribute
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from architectures import ARCHITECTURES
+from parity_nets import pair
 
 package = pytest.importorskip("pytorch_grad_cam", reason="pytorch-grad-cam is not installed")
+
+pytestmark = pytest.mark.usefixtures("attention_as_stored")
 
 LAYERS = {
     "resnet": "layer2.conv2",
@@ -34,29 +34,6 @@ LAYERS = {
 }
 METHODS = {"grad-cam": "GradCAM", "hires-cam": "HiResCAM", "layer-cam": "LayerCAM"}
 TARGET = 1
-
-
-@pytest.fixture(autouse=True)
-def attention_as_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exporters multiply queries and keys by the root of the scale, which files hold in float32."""
-    plain = functional.scaled_dot_product_attention
-
-    def scaled(queries: Tensor, keys: Tensor, values: Tensor, scale: float | None = None) -> Tensor:
-        root = float(np.float32(queries.shape[-1] ** -0.25))
-        return plain(queries, keys, values, scale=scale or root * root)
-
-    monkeypatch.setattr(functional, "scaled_dot_product_attention", scaled)
-
-
-@cache
-def pair(name: str) -> tuple[inspector.Model, nn.Module, np.ndarray]:
-    row = ARCHITECTURES[name]
-    x = row.inputs(row.traced, seed=7)
-    net = row.module()
-    for layer in net.modules():
-        if isinstance(layer, (nn.LayerNorm, nn.BatchNorm2d)):
-            layer.eps = float(np.float32(layer.eps))
-    return inspector.open_model(row.module(), example=x), net.double(), x.numpy()
 
 
 def on_grid(tokens: Tensor) -> Tensor:
