@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
+from torch import Tensor
+from torch.nn import functional
 
 import inspector
 from inspector.server import Address, Workplace, start
@@ -83,3 +86,31 @@ def browser() -> Iterator[Any]:
         made = play.chromium.launch(executable_path=found, args=FLAGS)
         yield made
         made.close()
+
+
+@pytest.fixture
+def page(browser: Any, address: Address) -> Iterator[Any]:
+    """The page over the `workplace`, ready, and afterwards that it had no fault."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(60_000)
+    made = context.new_page()
+    faults: list[str] = []
+    made.on("pageerror", lambda fault: faults.append(str(fault)))
+    made.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)
+    made.goto(address.url)
+    made.wait_for_function("() => Number(document.body.dataset.seq || 0) >= 1")
+    yield made
+    context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def attention_as_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exporters multiply queries and keys by the root of the scale, which files hold in float32."""
+    plain = functional.scaled_dot_product_attention
+
+    def scaled(queries: Tensor, keys: Tensor, values: Tensor, scale: float | None = None) -> Tensor:
+        root = float(np.float32(queries.shape[-1] ** -0.25))
+        return plain(queries, keys, values, scale=scale or root * root)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", scaled)
