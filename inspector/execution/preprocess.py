@@ -82,9 +82,10 @@ class Preprocess:
 
     def apply(self, picture: Pixels, dtype: npt.DTypeLike = np.float32) -> Array:
         """A picture (h, w, 3 or 4) in RGB(A) as the model's input, with the batch axis of `layout`."""
-        channels = self._reorder(self.place(picture)).astype(np.float64)
-        factor, offset = self.affine
-        numbers = channels * factor + offset
+        factor, offset = (part[:, None, None] for part in self.affine)
+        numbers = np.moveaxis(self._reorder(self.place(picture)), -1, 0).astype(np.float64, "C")
+        numbers *= factor
+        numbers += offset
         wanted = np.dtype(dtype)
         if wanted.kind in "iu":
             info = np.iinfo(wanted.name)
@@ -193,12 +194,12 @@ class Preprocess:
         return rgb[..., ::-1] if self.channels == "BGR" else rgb
 
     def _arrange(self, numbers: Array) -> Array:
-        """(h, w, c) to the layout."""
+        """(c, h, w) to the layout."""
         axes = (self.layout or "NCHW").replace("N", "")
         if "C" not in axes:
-            numbers = numbers[..., 0]
-        elif axes == "CHW":
-            numbers = np.moveaxis(numbers, -1, 0)
+            numbers = numbers[0]
+        elif axes == "HWC":
+            numbers = np.moveaxis(numbers, 0, -1)
         return numbers[None] if "N" in (self.layout or "NCHW") else numbers
 
 
