@@ -24,7 +24,7 @@ from inspector.methods import dissection
 from inspector.methods.dissection.layer_maps import open_layers
 
 MODEL = Path(__file__).parent.parent / "fixtures" / "squeezenet1_1.onnx"
-LAYERS = ("relu_12", "cat_4", "cat_6")
+LAYERS = ("relu", "relu_12", "cat_4", "cat_6")
 
 
 def netdissect_style(model: inspector.Model, labelled: dissection.Labelled, layer: str) -> int:

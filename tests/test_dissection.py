@@ -22,7 +22,7 @@ from inspector.errors import BadInput, InspectorError, UnknownName
 from inspector.methods import dissection
 from inspector.methods.dissection import detecting
 from inspector.methods.dissection.concepts import Example, Labelled
-from inspector.methods.dissection.enlarging import active_pixels, enlarged
+from inspector.methods.dissection.enlarging import count_active, enlarged
 from inspector.methods.dissection.layer_maps import open_layers
 from inspector.methods.dissection.run_lengths import decode_mask
 from inspector.methods.dissection.tails import TailSketch
@@ -236,10 +236,13 @@ def test_only_pixels_around_active_cells_are_computed_and_none_is_missed(size: t
         reference = functional.interpolate(torch.from_numpy(maps)[None], size=size, mode="bilinear")[0]
         np.testing.assert_allclose(whole, reference, atol=2e-6)
         limits = np.quantile(maps, 0.8, axis=(1, 2), method="higher").astype(np.float32)
-        found = np.zeros((9, size[0] * size[1]), int)
-        for unit, place in active_pixels(maps, limits, size):
-            np.add.at(found, (unit, place), 1)
-        np.testing.assert_array_equal(found, (whole > limits[:, None, None]).reshape(9, -1))
+        active = (whole > limits[:, None, None]).reshape(9, -1)
+        places = np.arange(active.shape[1])
+        found = count_active(maps, limits, places.reshape(size), len(places))
+        np.testing.assert_array_equal(found, active)
+        kinds = places % 3
+        found = count_active(maps, limits, kinds.reshape(size), 3)
+        np.testing.assert_array_equal(found, active.astype(int) @ (kinds[:, None] == range(3)))
 
 
 def plain_dissection(

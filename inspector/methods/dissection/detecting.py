@@ -15,9 +15,9 @@ from inspector.errors import BadInput
 from inspector.execution import Preprocess
 from inspector.execution.engines import run_parts
 from inspector.methods.dissection.concepts import Example, Labelled, Mask
-from inspector.methods.dissection.enlarging import active_pixels
+from inspector.methods.dissection.enlarging import count_active
 from inspector.methods.dissection.layer_maps import LayerMaps, open_layers
-from inspector.methods.dissection.placing import place_masks
+from inspector.methods.dissection.placing import kinds_of_pixels, place_masks
 from inspector.methods.dissection.ranking import Ranking
 from inspector.methods.dissection.sighting import SIGHTED, Sighting, sightings
 from inspector.methods.dissection.tails import TailSketch
@@ -148,28 +148,23 @@ def dissect_layer(
 
 @dataclass(frozen=True)
 class _Shown:
-    """What an example is dissected by: maps (units, h, w), and its masks as the model sees them, packed."""
+    """What an example is dissected by: maps (units, h, w), and of which kind the pixels are that the model
+    sees, with the masks that each kind lies in (kinds, masks).
+    """
 
     maps: Array
-    masks: npt.NDArray[np.uint8]
-    size: tuple[int, int]
+    kinds: Array
+    members: Mask
     names: tuple[str, ...]
-
-    @property
-    def placed(self) -> Mask:
-        """(masks, places)."""
-        places = self.size[0] * self.size[1]
-        return np.unpackbits(self.masks, axis=1, count=places).view(np.bool_)
 
 
 def _shown(layers: LayerMaps, key: str, example: Example) -> _Shown:
     assert example.picture is not None
     maps = layers.maps(example.picture)[key]
     if not example.masks:
-        return _Shown(maps, np.zeros((0, 0), np.uint8), (0, 0), ())
-    placed = place_masks(layers.recipe, example.picture, example.masks)
-    packed = np.packbits(placed.reshape(len(placed), -1), axis=1)
-    return _Shown(maps, packed, (placed.shape[1], placed.shape[2]), tuple(example.masks))
+        return _Shown(maps, np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.bool_), ())
+    kinds, members = kinds_of_pixels(place_masks(layers.recipe, example.picture, example.masks))
+    return _Shown(maps, kinds, members, tuple(example.masks))
 
 
 @dataclass
@@ -181,7 +176,7 @@ class _Held:
 
     def keep(self, number: int, shown: _Shown) -> None:
         """Remember it if there is room."""
-        size = shown.maps.nbytes + shown.masks.nbytes
+        size = shown.maps.nbytes + shown.kinds.nbytes
         if number not in self.shown and size <= self.room:
             self.room -= size
             self.shown[number] = shown
@@ -266,22 +261,10 @@ def _overlaps(
             shown = _shown(layers, key, example)
         columns = [concepts[name] for name in shown.names]
         if columns:
-            shared, active = _counts(shown, thresholds)
+            active = count_active(shown.maps, thresholds, shown.kinds, len(shown.members))
+            inside = np.bincount(shown.kinds.ravel()) @ shown.members
+            shared = active @ shown.members
             both[:, columns] += shared
-            either[:, columns] += active[:, None] + shown.placed.sum(1) - shared
+            either[:, columns] += active.sum(1, keepdims=True) + inside - shared
     layers.forget()
     return both, either
-
-
-def _counts(
-    shown: _Shown, thresholds: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Active pixels in every mask (units, masks), and altogether (units,)."""
-    masks, units = shown.placed, len(shown.maps)
-    shared = np.zeros((units, len(masks)), np.int64)
-    active = np.zeros(units, np.int64)
-    for unit, place in active_pixels(shown.maps, thresholds, shown.size):
-        active += np.bincount(unit, minlength=units)
-        for column, mask in enumerate(masks):
-            shared[:, column] += np.bincount(unit[mask[place]], minlength=units)
-    return shared, active

@@ -11,24 +11,31 @@ import numpy.typing as npt
 from inspector.execution import Preprocess
 from inspector.methods.dissection.concepts import Mask
 
-__all__ = ["place_masks"]
+__all__ = ["kinds_of_pixels", "place_masks"]
 
 
 def place_masks(recipe: Preprocess, picture: npt.NDArray[np.uint8], masks: Mapping[str, Mask]) -> Mask:
     """Masks stretched over their picture and cut as the model sees it, (masks, h, w)."""
-    height, width = picture.shape[:2]
-    nearest = replace(recipe, resample="nearest")
-    stretch = Preprocess(size=(height, width), fit="stretch", resample="nearest")
-    found: dict[str, Mask] = {}
-    for size in dict.fromkeys(mask.shape for mask in masks.values()):
-        names = [name for name, mask in masks.items() if mask.shape == size]
-        for start in range(0, len(names), 3):  # three masks are the colours of one picture
-            three = names[start : start + 3]
-            values = np.zeros((*size, 3), np.uint8)
-            for channel, name in enumerate(three):
-                values[..., channel] = masks[name]
-            if size != (height, width):
-                values = stretch.place(values)
-            cut = nearest.place(values)
-            found |= {name: cut[..., channel] > 0 for channel, name in enumerate(three)}
-    return np.stack([found[name] for name in masks])
+    seen = replace(recipe, resample="nearest")
+    stretch = Preprocess(size=(picture.shape[0], picture.shape[1]), fit="stretch", resample="nearest")
+    return np.stack([seen.place(stretch.place(mask.astype(np.uint8))) > 0 for mask in masks.values()])
+
+
+def kinds_of_pixels(masks: Mask) -> tuple[npt.NDArray[np.unsignedinteger], Mask]:
+    """Pixels that lie in the same masks (masks, h, w) are of one kind: a number for every pixel (h, w), and
+    which masks each kind lies in (kinds, masks).
+    """
+    kinds = np.zeros(masks.shape[1:], np.intp)
+    members = np.zeros((1, 0), np.bool_)
+    for start in range(0, len(masks), 8):
+        eight = masks[start : start + 8]
+        for mask in eight:
+            kinds *= 2
+            kinds += mask
+        used = np.flatnonzero(np.bincount(kinds.ravel()))
+        number = np.zeros(used[-1] + 1, np.intp)
+        number[used] = np.arange(len(used))
+        kinds = number[kinds]
+        bits = used[:, None] >> np.arange(len(eight))[::-1] & 1
+        members = np.concatenate([members[used >> len(eight)], bits.astype(np.bool_)], 1)
+    return kinds.astype(np.min_scalar_type(len(members))), members

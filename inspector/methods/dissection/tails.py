@@ -41,10 +41,11 @@ class TailSketch:
         counts = candidates.sum(1)
         if not counts.any():
             return self
-        unit, place = np.nonzero(candidates)
+        found = np.flatnonzero(candidates)
+        unit = np.repeat(np.arange(len(rows)), counts)
         slot = np.arange(len(unit)) - np.repeat(np.cumsum(counts) - counts, counts)
         packed = np.full((len(rows), int(counts.max())), -np.inf, np.float32)
-        packed[unit, slot] = rows[unit, place]
+        packed[unit, slot] = rows.ravel()[found]
         sketch = TailSketch(self.kept, self.values, (*self.waiting, packed))
         enough = sum(one.shape[1] for one in sketch.waiting) >= max(self.kept, AT_ONCE)
         return sketch.settled() if enough or self.values.shape[1] < self.kept else sketch
