@@ -22,7 +22,7 @@ from inspector.errors import BadInput, InspectorError, UnknownName
 from inspector.methods import dissection
 from inspector.methods.dissection import detecting
 from inspector.methods.dissection.concepts import Example, Labelled
-from inspector.methods.dissection.enlarging import count_active, enlarged
+from inspector.methods.dissection.enlarging import count_active, enlarged, gaps_above
 from inspector.methods.dissection.layer_maps import open_layers
 from inspector.methods.dissection.run_lengths import decode_mask
 from inspector.methods.dissection.tails import TailSketch
@@ -238,10 +238,11 @@ def test_only_pixels_around_active_cells_are_computed_and_none_is_missed(size: t
         limits = np.quantile(maps, 0.8, axis=(1, 2), method="higher").astype(np.float32)
         active = (whole > limits[:, None, None]).reshape(9, -1)
         places = np.arange(active.shape[1])
-        found = count_active(maps, limits, places.reshape(size), len(places))
+        gaps = gaps_above(maps, limits - 0.5)
+        found = count_active(gaps, limits, places.reshape(size), len(places))
         np.testing.assert_array_equal(found, active)
         kinds = places % 3
-        found = count_active(maps, limits, kinds.reshape(size), 3)
+        found = count_active(gaps_above(maps, limits), limits, kinds.reshape(size), 3)
         np.testing.assert_array_equal(found, active.astype(int) @ (kinds[:, None] == range(3)))
 
 

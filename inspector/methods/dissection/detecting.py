@@ -15,7 +15,7 @@ from inspector.errors import BadInput
 from inspector.execution import Preprocess
 from inspector.execution.engines import run_parts
 from inspector.methods.dissection.concepts import Example, Labelled, Mask
-from inspector.methods.dissection.enlarging import count_active
+from inspector.methods.dissection.enlarging import Gaps, count_active, gaps_above
 from inspector.methods.dissection.layer_maps import LayerMaps, open_layers
 from inspector.methods.dissection.placing import kinds_of_pixels, place_masks
 from inspector.methods.dissection.ranking import Ranking
@@ -33,7 +33,7 @@ IOU = 0.04
 """Above this a unit counts as a detector (section 2.3)."""
 
 HELD_BYTES = 256 * 1024**2
-"""Memory for maps and masks of a small data set, so that its pictures are read once."""
+"""Memory for what the first pass finds of a small data set, so that its pictures are read once."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -110,8 +110,8 @@ def dissect_layer(
 ) -> LayerDissection:
     """Two passes over the data: exact thresholds, then IoU at the size that the model sees.
 
-    Memory: the share `quantile` of a layer's values over the data, and the maps of the first images up to
-    `HELD_BYTES`, which the second pass need not compute again.
+    Memory: the share `quantile` of a layer's values over the data, and up to `HELD_BYTES` of what is large in
+    the maps of the first images, which the second pass need not compute again.
     `engine` is "embedded" or "ray[:address]"; both give the same bits. `show` is the number of best detectors
     whose strongest images are kept in `seen`.
 
@@ -124,12 +124,13 @@ def dissect_layer(
     layers = open_layers(model, [layer], preprocess, device)
     key = layers.keys[0]
     gpu = device == "cuda"
-    held = _Held({}, HELD_BYTES)
-    first = functools.partial(_tails, layers, key, labelled, quantile, held, SIGHTED if show else 0)
-    tails = run_parts(engine, functools.partial(first, None), f"Thresholds of {key}", gpu=gpu)
+    held = _Held(HELD_BYTES if engine == "embedded" else 0)
+    first = functools.partial(_tails, layers, key, labelled, quantile, SIGHTED if show else 0)
+    tails = run_parts(engine, functools.partial(first, held, None), f"Thresholds of {key}", gpu=gpu)
     needed = math.floor(quantile * sum(tail.values for tail in tails)) + 1
     if any(tail.sketch is not None and tail.sketch.kept < needed for tail in tails):  # maps of many sizes
-        tails = run_parts(engine, functools.partial(first, needed), f"Thresholds of {key}", gpu=gpu)
+        held = _Held(held.room)
+        tails = run_parts(engine, functools.partial(first, held, needed), f"Thresholds of {key}", gpu=gpu)
     thresholds, images, skipped = _thresholds(tails, labelled, needed)
     second = functools.partial(_overlaps, layers, key, labelled, thresholds, held)
     counts = run_parts(engine, second, f"Overlaps of {key}", gpu=gpu)
@@ -148,37 +149,41 @@ def dissect_layer(
 
 @dataclass(frozen=True)
 class _Shown:
-    """What an example is dissected by: maps (units, h, w), and of which kind the pixels are that the model
-    sees, with the masks that each kind lies in (kinds, masks).
+    """What an example is compared by: the gaps of its maps that can be active, and of which kind the pixels
+    are that the model sees, with the masks that each kind lies in (kinds, masks); None without a mask.
     """
 
-    maps: Array
+    gaps: Gaps
     kinds: Array
     members: Mask
     names: tuple[str, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.gaps.index.nbytes + self.gaps.corners.nbytes + self.kinds.nbytes
 
-def _shown(layers: LayerMaps, key: str, example: Example) -> _Shown:
+
+def _shown(layers: LayerMaps, example: Example, maps: Array, limits: Array) -> _Shown | None:
     assert example.picture is not None
-    maps = layers.maps(example.picture)[key]
     if not example.masks:
-        return _Shown(maps, np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.bool_), ())
+        return None
     kinds, members = kinds_of_pixels(place_masks(layers.recipe, example.picture, example.masks))
-    return _Shown(maps, kinds, members, tuple(example.masks))
+    return _Shown(gaps_above(maps, limits), kinds, members, tuple(example.masks))
 
 
 @dataclass
 class _Held:
     """What the first pass found by the number of the example, for the second."""
 
-    shown: dict[int, _Shown]
     room: int
+    shown: dict[int, _Shown | None] = field(default_factory=dict)
 
-    def keep(self, number: int, shown: _Shown) -> None:
-        """Remember it if there is room."""
-        size = shown.maps.nbytes + shown.kinds.nbytes
-        if number not in self.shown and size <= self.room:
-            self.room -= size
+    def keep(self, number: int, shown: _Shown | None) -> None:
+        """Remember it; the first that there is no room for is the last that is asked."""
+        size = 0 if shown is None else shown.size
+        self.room = self.room - size if size <= self.room else 0
+        if self.room:
             self.shown[number] = shown
 
 
@@ -192,7 +197,7 @@ class _Tail:
 
 
 def _tails(
-    layers: LayerMaps, key: str, labelled: Labelled, quantile: float, held: _Held, ranked: int,
+    layers: LayerMaps, key: str, labelled: Labelled, quantile: float, ranked: int, held: _Held,
     kept: int | None, part: int, parts: int,
 ) -> _Tail:  # fmt: skip
     """The `kept` largest values over a share of the examples; None expects all maps as large as the first."""
@@ -201,15 +206,12 @@ def _tails(
     ranking: Ranking | None = None
     images, values = 0, 0
     for number in track(range(part, labelled.count, parts), f"Thresholds of {key}"):
-        shown = held.shown.get(number)
-        if shown is None:
-            example = labelled.example(number)
-            if example.picture is None:
-                skipped[example.name] = example.problem
-                continue
-            shown = _shown(layers, key, example)
-            held.keep(number, shown)
-        rows = shown.maps.reshape(len(shown.maps), -1)
+        example = labelled.example(number)
+        if example.picture is None:
+            skipped[example.name] = example.problem
+            continue
+        maps = layers.maps(example.picture)[key]
+        rows = maps.reshape(len(maps), -1)
         images, values = images + 1, values + rows.shape[1]
         if sketch is None:
             expected = math.floor(quantile * rows.shape[1] * labelled.count) + 1
@@ -217,6 +219,8 @@ def _tails(
         sketch = sketch.merged(rows)
         if ranked:
             ranking = (ranking or Ranking.empty(len(rows), ranked)).with_image(number, rows)
+        if held.room:
+            held.keep(number, _shown(layers, example, maps, sketch.floor))
     layers.forget()
     return _Tail(None if sketch is None else sketch.settled(), images, values, skipped, ranking)
 
@@ -253,15 +257,16 @@ def _overlaps(
     both = np.zeros((len(thresholds), len(concepts)), np.int64)
     either = np.zeros_like(both)
     for number in track(range(part, labelled.count, parts), f"Overlaps of {key}"):
-        shown = held.shown.get(number)
-        if shown is None:
+        if number in held.shown:
+            shown = held.shown[number]
+        else:
             example = labelled.example(number)
             if example.picture is None or not example.masks:
                 continue
-            shown = _shown(layers, key, example)
-        columns = [concepts[name] for name in shown.names]
-        if columns:
-            active = count_active(shown.maps, thresholds, shown.kinds, len(shown.members))
+            shown = _shown(layers, example, layers.maps(example.picture)[key], thresholds)
+        if shown is not None:
+            columns = [concepts[name] for name in shown.names]
+            active = count_active(shown.gaps, thresholds, shown.kinds, len(shown.members))
             inside = np.bincount(shown.kinds.ravel()) @ shown.members
             shared = active @ shown.members
             both[:, columns] += shared

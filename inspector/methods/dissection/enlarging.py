@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["count_active", "enlarged"]
+__all__ = ["Gaps", "count_active", "enlarged", "gaps_above"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Indices = npt.NDArray[np.intp]
@@ -22,15 +22,13 @@ PIXELS_AT_ONCE = 2**20
 class _Axis:
     """How `cells` are drawn out to pixels: pixel p lies between `low[p]` and `high[p]`, at `weight[p]`.
 
-    There are cells + 1 gaps: before the first cell, between two, behind the last. `sides` (gaps, 2) are the
-    cells around a gap, `pixels` (gaps, most) the pixels in it, `weights` their places, `real` which of the
-    list are not padding.
+    There are cells + 1 gaps: before the first cell, between two, behind the last. `pixels` (gaps, most) are
+    the pixels in each, `weights` their places, `real` which of the list are not padding.
     """
 
     low: Indices
     high: Indices
     weight: npt.NDArray[np.float32]
-    sides: Indices
     pixels: Indices
     weights: npt.NDArray[np.float32]
     real: npt.NDArray[np.bool_]
@@ -40,15 +38,13 @@ class _Axis:
 def _axis(cells: int, pixels: int) -> _Axis:
     middle = (np.arange(pixels) + 0.5) * cells / pixels - 0.5
     gap = np.minimum(np.floor(middle).astype(np.intp) + 1, cells)
-    sides = np.arange(cells + 1)[:, None] + [-1, 0]
-    sides = sides.clip(0, cells - 1)
-    low, high = sides[gap].T
+    low, high = np.maximum(gap - 1, 0), np.minimum(gap, cells - 1)
     weight = (np.maximum(middle, 0) - low).astype(np.float32)
     counts = np.bincount(gap, minlength=cells + 1)
     starts = np.cumsum(counts) - counts
     real = np.arange(counts.max()) < counts[:, None]
     inside = np.where(real, starts[:, None] + np.arange(counts.max()), 0)
-    return _Axis(low, high, weight, sides, inside, weight[inside], real)
+    return _Axis(low, high, weight, inside, weight[inside], real)
 
 
 def enlarged(maps: Array, size: tuple[int, int]) -> npt.NDArray[np.float32]:
@@ -61,41 +57,65 @@ def enlarged(maps: Array, size: tuple[int, int]) -> npt.NDArray[np.float32]:
     return _between(wide[:, down.low], wide[:, down.high], down.weight[:, None])
 
 
-def count_active(maps: Array, limits: Array, kinds: Array, count: int) -> npt.NDArray[np.int64]:
-    """How many pixels of every kind a unit is above its limit at, (units, count).
+@dataclass(frozen=True)
+class Gaps:
+    """Places between four cells of maps of `shape` (units, h, w), by `index` in (units, h + 1, w + 1), with
+    the values of those cells, `corners` (4, gaps): above left, above right, below left, below right.
+    """
 
-    `maps` (units, h, w) are enlarged to the size of `kinds`, which has a number below `count` for every
-    pixel; `limits` is (units,). A pixel lies between four cells and cannot be above the limit where none of
-    them is, so only the pixels between such cells are computed; they are those of `enlarged` bit for bit.
+    shape: tuple[int, int, int]
+    index: Indices
+    corners: npt.NDArray[np.float32]
+
+
+def gaps_above(maps: Array, limits: Array) -> Gaps:
+    """The gaps of maps (units, h, w) in which a value can be above the unit's limit (units,): a value lies
+    between those of the four cells around it, and cannot be above where none of them is.
     """
     units, height, width = maps.shape
-    down, along = _axis(height, kinds.shape[0]), _axis(width, kinds.shape[1])
     values = np.ascontiguousarray(maps, np.float32)
     above = values > limits[:, None, None]
     near = np.zeros((units, height + 1, width + 1), np.bool_)
     for rows in (slice(None, -1), slice(1, None)):
         for columns in (slice(None, -1), slice(1, None)):
             near[:, rows, columns] |= above
-    gaps = np.flatnonzero(near)
+    index = np.flatnonzero(near)
+    unit, row, column = _parted(index, maps.shape)
+    down = [(unit * height + (row + side).clip(0, height - 1)) * width for side in (-1, 0)]
+    along = [(column + side).clip(0, width - 1) for side in (-1, 0)]
+    return Gaps((units, height, width), index, np.stack([values.take(i + j) for i in down for j in along]))
+
+
+def count_active(gaps: Gaps, limits: Array, kinds: Array, count: int) -> npt.NDArray[np.int64]:
+    """How many pixels of every kind are above the unit's limit (units,), as (units, count).
+
+    The maps are enlarged to the size of `kinds`, which has a number below `count` for every pixel; what is
+    computed are values of `enlarged` bit for bit. No limit may be below that by which the gaps were chosen.
+    """
+    units, height, width = gaps.shape
+    down, along = _axis(height, kinds.shape[0]), _axis(width, kinds.shape[1])
     blocks = _blocks(kinds, count, down, along)
     sums = np.zeros(units * (count + 1), np.int64)
+    unit, row, column = _parted(gaps.index, gaps.shape)
+    left = np.flatnonzero(gaps.corners.max(0) > limits[unit])
     step = max(1, PIXELS_AT_ONCE // blocks[0, 0].size)
-    for start in range(0, len(gaps), step):
-        unit, place = np.divmod(gaps[start : start + step], (height + 1) * (width + 1))
-        row, column = np.divmod(place, width + 1)
-        corners = [
-            values.take((unit * height + down.sides[row, i]) * width + along.sides[column, j])[:, None]
-            for i in (0, 1)
-            for j in (0, 1)
-        ]
-        across = along.weights[column]
+    for start in range(0, len(left), step):
+        some = left[start : start + step]
+        u, i, j = unit[some], row[some], column[some]
+        corners, across = gaps.corners[:, some, None], along.weights[j]
         upper, lower = _between(corners[0], corners[1], across), _between(corners[2], corners[3], across)
-        found = _between(upper[:, None], lower[:, None], down.weights[row][:, :, None])
-        active = found > limits[unit][:, None, None]
-        key = np.repeat(unit * (count + 1), active.sum((1, 2)))
-        key += blocks[row, column][active]
+        found = _between(upper[:, None], lower[:, None], down.weights[i][:, :, None])
+        active = found > limits[u][:, None, None]
+        key = np.repeat(u * (count + 1), active.sum((1, 2)))
+        key += blocks[i, j][active]
         sums += np.bincount(key, minlength=len(sums))
     return sums.reshape(units, count + 1)[:, :count]
+
+
+def _parted(index: Indices, shape: tuple[int, ...]) -> tuple[Indices, Indices, Indices]:
+    """Unit, row and column of gaps."""
+    unit, place = np.divmod(index, (shape[1] + 1) * (shape[2] + 1))
+    return unit, *np.divmod(place, shape[2] + 1)
 
 
 def _blocks(kinds: Array, padding: int, down: _Axis, along: _Axis) -> Array:

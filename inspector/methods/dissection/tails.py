@@ -12,7 +12,7 @@ __all__ = ["TailSketch"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-AT_ONCE = 4096
+AT_ONCE = 8192
 """Values of a unit that wait at least before they are sorted in."""
 
 
@@ -34,21 +34,24 @@ class TailSketch:
 
     def merged(self, rows: Array) -> TailSketch:
         """After more values (units, m), of a map or of another sketch; what is no number is passed over."""
-        floor = np.full(len(rows), -np.inf, np.float32)
-        if self.values.shape[1] == self.kept:
-            floor = self.values.min(1)
-        candidates = rows > floor[:, None]
-        counts = candidates.sum(1)
-        if not counts.any():
+        found = np.flatnonzero(rows > self.floor[:, None])
+        if not len(found):
             return self
-        found = np.flatnonzero(candidates)
-        unit = np.repeat(np.arange(len(rows)), counts)
+        unit = found // rows.shape[1]
+        counts = np.bincount(unit, minlength=len(rows))
         slot = np.arange(len(unit)) - np.repeat(np.cumsum(counts) - counts, counts)
         packed = np.full((len(rows), int(counts.max())), -np.inf, np.float32)
         packed[unit, slot] = rows.ravel()[found]
         sketch = TailSketch(self.kept, self.values, (*self.waiting, packed))
         enough = sum(one.shape[1] for one in sketch.waiting) >= max(self.kept, AT_ONCE)
         return sketch.settled() if enough or self.values.shape[1] < self.kept else sketch
+
+    @property
+    def floor(self) -> npt.NDArray[np.float32]:
+        """(units,): no threshold can be below, whatever follows."""
+        if self.values.shape[1] < self.kept:
+            return np.full(len(self.values), -np.inf, np.float32)
+        return self.values.min(1)
 
     def settled(self) -> TailSketch:
         """With nothing waiting."""
