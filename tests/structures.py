@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -119,3 +121,18 @@ def bottlenecks(blocks: int, *, scoped: bool = False, channels: int = 8) -> onnx
         x = b.add("Relu", f"/{name}", y)
     x = b.add("GlobalAveragePool", "", x)
     return b.model([("x", [1, 3, 16, 16])], x)
+
+
+def stages(counts: Sequence[int], *, channels: int = 8) -> onnx.ModelProto:
+    """A residual net without names: stages of equal blocks, a projection at the head of each."""
+    b = Builder(scoped=False)
+    x = b.add("Conv", "", "x", b.weight("stem.weight", channels, 3, 3, 3), pads=[1, 1, 1, 1])
+    for stage, count in enumerate(counts):
+        for index in range(count):
+            name, width = f"{stage}.{index}", channels << stage
+            before = channels << max(0, stage - (index == 0))
+            y = b.add("Relu", "", b.add("Conv", "", x, b.weight(f"{name}.a", width, before, 1, 1)))
+            y = b.add("Conv", "", y, b.weight(f"{name}.b", width, width, 1, 1))
+            short = x if index else b.add("Conv", "", x, b.weight(f"{name}.c", width, before, 1, 1))
+            x = b.add("Relu", "", b.add("Add", "", y, short))
+    return b.model([("x", [1, 3, 16, 16])], b.add("GlobalAveragePool", "", x))

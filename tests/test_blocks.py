@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
-from structures import Builder, bottlenecks, chain, transformer
+from structures import Builder, bottlenecks, chain, stages, transformer
 
 import inspector
 from inspector.graph import Block, blocks, collapse, dag
@@ -69,6 +69,16 @@ def test_a_collapsed_view_drops_no_path(limit: int) -> None:
 def test_equal_layers_fold(scoped: bool, layers: int) -> None:
     assert layers in repeats(tree_of(transformer(layers, scoped=scoped)))
     assert layers in repeats(tree_of(bottlenecks(layers, scoped=scoped)))
+
+
+def test_stages_hold_their_repeats() -> None:
+    """As in ResNet-152: each stage is a block of its own with the projection first, then the copies."""
+    counts = (3, 8, 36, 3)
+    tree = tree_of(stages(counts))
+    (group,) = (child for child in tree.children if len(child.children) == len(counts))
+    heads = [len(stage.children[0].all_nodes) for stage in group.children]
+    assert heads == [5] * 4
+    assert repeats(group) == sorted(count - 1 for count in counts)
 
 
 def test_scopes_become_the_tree() -> None:

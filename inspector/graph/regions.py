@@ -23,6 +23,9 @@ _DEPTH = 8
 _WHOLE = 0.8
 """A region with a larger share of the nodes says nothing; its members stand in its place."""
 
+_SHORT_PERIOD = 2
+"""Blocks in a row, each with at most one node behind it, are found before what holds several such rows."""
+
 _PERIOD = 48
 """Repetitions with more members in a period than this are not looked for."""
 
@@ -35,6 +38,7 @@ def structured(model: Model, keys: Sequence[str | Draft], signs: Signatures) -> 
         place = members.index(most)
         members[place : place + 1] = most.members
     members = _similar(model, members, signs, longest=1, least=3)
+    members = _similar(model, members, signs, longest=_SHORT_PERIOD, least=2)
     members = _similar(model, members, signs, longest=_PERIOD, least=2)
     return _similar(model, members, signs, longest=_PERIOD, least=3)
 

@@ -22,6 +22,7 @@ export interface Bench {
   /** What is lit up around the selection. */ traced: Lineage; setTraced(kind: Lineage): void;
 
   open: Set<number>; toggle(block: number): void; openTo(depth: number): void;
+  /** Tall drawings go on in columns. */ folded: boolean; fold(folded: boolean): void;
   query: string; setQuery(query: string): void; found: Set<number>; setFound(found: Set<number>): void;
   overlay: string; setOverlay(name: string): void;
   /** The models that the server was started with. */ given: string[]; /** The model compared with, or "". */ other: string; setOther(digest: string): void; add(file: File | string): Promise<string>;
@@ -61,7 +62,7 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   const [against, setAgainst] = useState<any>(null);
   const [explaining, setExplaining] = useState<Explaining>({ methods: ["grad-cam"], targets: [], answer: null });
   const explain = (change: Partial<Explaining>) => setExplaining((now) => ({ ...now, ...change }));
-  const [marked, setMarked] = useState(new Set<number>()), [traced, setTraced] = useState<Lineage>("");
+  const [folded, fold] = useState(start.columns !== "off"), [marked, setMarked] = useState(new Set<number>()), [traced, setTraced] = useState<Lineage>("");
   const mark = (id: number) => { if (id < 0) return; const next = new Set(marked.size || selected < 0 ? marked : [selected]); if (!next.delete(id)) next.add(id); setMarked(next); };
   const pick = (id: number) => { setSelected(id); setMarked(new Set()); setPartner(""); setValue(""); };
   const show = (id: number) => {
@@ -76,9 +77,9 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   const openTo = (depth: number) => setOpen(new Set(graph.doc.blocks.flatMap((_, b) => (graph.depth[b]! < depth ? [b] : []))));
   useEffect(() => { if (selected >= 0) { const chosen = partner, shown = value; show(selected); setPartner(chosen); setValue(shown); } }, []);
   useEffect(() => {
-    writeAddress({ model: digest, node: keyOf(selected), view: view === usual ? "" : view, query, overlay: overlay === "family" ? "" : overlay, partner,
+    writeAddress({ model: digest, node: keyOf(selected), view: view === usual ? "" : view, query, overlay: overlay === "family" ? "" : overlay, columns: folded ? "" : "off", partner,
       other: view === "compare" ? other : wished, input: input === first ? "" : input, weight, value });
-  }, [digest, selected, view, query, overlay, other, wished, partner, input, weight, value]);
+  }, [digest, selected, view, query, overlay, folded, other, wished, partner, input, weight, value]);
   useEffect(() => {
     if (!dropped || !live) return;
     const start = async () => {
@@ -89,6 +90,6 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
     start().catch((fault) => models.fail(fault.message));
   }, [dropped]);
   return { graph, digest, dark, source, live, fixed, models: models.models, schemas: models.schemas, choose: models.choose, fail: models.fail,
-    given, selected, pick, marked, mark, clearMarks: () => setMarked(new Set()), traced, setTraced, show, reveal, idOf, open, toggle, openTo, query, setQuery, found, setFound, overlay, setOverlay, view, setView,
+    given, selected, pick, marked, mark, clearMarks: () => setMarked(new Set()), traced, setTraced, show, reveal, idOf, open, toggle, openTo, folded, fold, query, setQuery, found, setFound, overlay, setOverlay, view, setView,
     other, setOther, add: models.add, partner, setPartner, compared, setCompared, weight, setWeight, value, setValue, input, setInput, run, setRun, against, setAgainst, explaining, explain };
 }

@@ -25,7 +25,7 @@ export function useLaid(side: Side, open: Set<number>): StatePainter | null {
   useEffect(() => {
     const number = ++seq.current;
     worker.current!.onmessage = ({ data }: MessageEvent<{ seq: number; placed: Placed }>) => { if (data.seq === number) setPainter(new StatePainter(side, data.placed)); };
-    worker.current!.postMessage({ ...(sent.current === side ? {} : { problem: problemOf(side.graph) }), open: [...open], seq: number });
+    worker.current!.postMessage({ ...(sent.current === side ? {} : { problem: problemOf(side.graph) }), open: [...open], fold: false, seq: number });
     sent.current = side;
   }, [side, open]);
   return painter?.side === side ? painter : null;

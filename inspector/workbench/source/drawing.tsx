@@ -15,6 +15,8 @@ import { wholePicture } from "./whole_picture";
 import { Strip, STRIP } from "./strip";
 
 declare const WORKER: string;
+/** Room for the buttons over the drawing. */
+const TOOLS = 76;
 interface Props { bench: Bench }
 
 function near(graph: Graph, id: number, painter: Painter): Set<number> {
@@ -56,10 +58,10 @@ export function Drawing({ bench }: Props) {
       document.body.dataset.layout = data.ms.toFixed(1);
       setPainter(new Painter(graph, data.placed));
     };
-    made.postMessage({ problem: problemOf(graph), open: [...open], seq: ++seq.current });
+    made.postMessage({ problem: problemOf(graph), open: [...open], fold: bench.folded, seq: ++seq.current });
     return () => made.terminate();
   }, [graph]);
-  useEffect(() => { if (!fresh.current) worker.current?.postMessage({ open: [...open], seq: ++seq.current }); fresh.current = false; }, [open]);
+  useEffect(() => { if (!fresh.current) worker.current?.postMessage({ open: [...open], fold: bench.folded, seq: ++seq.current }); fresh.current = false; }, [open, bench.folded]);
 
   const size = () => ({ w: canvas.current!.clientWidth, h: canvas.current!.clientHeight });
   const ask = () => { if (!frame.current) frame.current = requestAnimationFrame(() => { frame.current = 0; setMoved((n) => n + 1); }); };
@@ -114,7 +116,7 @@ export function Drawing({ bench }: Props) {
         return { x: box.x + (p.x[i]! + p.w[i]! / 2 - e.x) * e.k, y: box.y + (p.y[i]! + Math.min(12, p.h[i]! / 2) - e.y) * e.k };
       },
       look: (next: Partial<Eye>) => { Object.assign(eye.current, next); ask(); }, eye: () => eye.current, placed: () => painter?.placed, labels: () => painter?.labels, pills: () => painter?.pills,
-      fit: () => { const { w, h } = size(), p = painter!.placed; eye.current.k = Math.min((w - STRIP) / (p.width + 40), h / (p.height + 40)); eye.current.x = p.width / 2 - (w - STRIP) / eye.current.k / 2; eye.current.y = p.height / 2 - h / eye.current.k / 2; ask(); },
+      fit: () => { const { w, h } = size(), p = painter!.placed, room = w - STRIP - TOOLS; eye.current.k = Math.min(room / (p.width + 40), h / (p.height + 40)); eye.current.x = p.width / 2 - room / eye.current.k / 2; eye.current.y = p.height / 2 - h / eye.current.k / 2; ask(); },
     };
   }, [painter, graph]);
 
@@ -164,7 +166,7 @@ export function Drawing({ bench }: Props) {
       }} />
     {painter && !graph.items.length && <p class="waiting" role="status">This file holds weights alone: there are no operators to draw. The view Weights lists {graph.doc.weights.length.toLocaleString("en")} tensors.</p>}
     {!painter && <p class="waiting" role="status">Placing {graph.items.length.toLocaleString("en")} boxes …</p>}
-    {painter && graph.items.length > 0 && <Strip painter={painter} eye={eye.current} moved={moved} dark={dark} shades={shades} height={canvas.current?.clientHeight ?? 0} onJump={(y) => { eye.current.y = y; ask(); }} />}
+    {painter && graph.items.length > 0 && <Strip painter={painter} eye={eye.current} moved={moved} dark={dark} shades={shades} height={canvas.current?.clientHeight ?? 0} width={canvas.current?.clientWidth ?? 0} onJump={(x, y) => { if (x !== null) eye.current.x = x; eye.current.y = y; ask(); }} />}
     {graph.items.length > 0 && <div class="tools"><button title="Zoom in" onClick={() => zoom(1.25)}>+</button><button title="Zoom out" onClick={() => zoom(0.8)}>−</button>
       <button title="Show everything" onClick={() => (window as any).workbench.fit()}>Fit</button>
       <button title="Save this view as a picture" onClick={() => save("png")}>PNG</button><button title="Save the whole drawing as a picture" onClick={() => save("all")}>PNG all</button><button title="Save the whole drawing" onClick={() => save("svg")}>SVG</button></div>}

@@ -1,24 +1,26 @@
 // How are the members of one scope put into rows? By longest path, then by the mean of their neighbours.
+import { aside, cutsOf, spread, type Column } from "./columns";
 
 /** A box, a port, or the place of an edge in a row it passes; `x` is the middle of the box, `l` and `r` reach to both sides of it. */
-export interface Cell { id: number; l: number; r: number; h: number; x: number; y: number; rank: number; /** Of its row. */ top: number; bottom: number; /** Its number in the scope. */ at: number }
+export interface Cell { id: number; l: number; r: number; h: number; x: number; y: number; rank: number; /** Of its row. */ top: number; bottom: number; /** Its number in the scope. */ at: number; /** Of the columns of the scope. */ col: number; /** A scope in columns, whose edges come and go far from its middle. */ wide: boolean }
 /** The part of an edge inside one scope, from an element or the entry (-1) to an element or the exit (-1). */
 export interface Piece {
   source: number; from: number; to: number; hub: boolean;
   /** The cells of both ends, and how far from their middles the edge leaves and enters. */ a: Cell; b: Cell; out: number; in: number;
-  /** Number of its lane at the right, from 1; 0 for none. */ lane: number; chain: readonly Cell[];
+  /** Number of its lane at the right, from 1; 0 for none. */ lane: number; chain: readonly Cell[]; /** Its ends lie in two columns and no line leads from one to the other. */ broken: boolean;
 }
 export interface Rows {
   members: Cell[]; entries: Map<number, Cell>; exits: Map<number, Cell>; pieces: Piece[];
-  /** Height of the header. */ top: number; /** Room at both sides. */ side: number; /** Least width. */ least: number;
+  /** Height of the header. */ top: number; /** Room at both sides. */ side: number; /** Least width. */ least: number; /** Go on beside itself where it is tall. */ fold: boolean;
 }
-export interface Extent { w: number; h: number; /** Where the lanes begin. */ edge: number; /** All that lie in it, ports and passing edges too. */ cells: Cell[] }
+export interface Extent { w: number; h: number; columns: Column[]; /** All that lie in it, ports and passing edges too. */ cells: Cell[] }
 
-const SIDE = 18, GAP = 34, BRIM = 22, SHORT = 6, LANE = 6, CURVE = 20, ABREAST = 8, SWEEPS = 4, PASSES = 7;
+export const LANE = 6;
+const SIDE = 18, GAP = 34, BRIM = 22, SHORT = 6, CURVE = 20, ABREAST = 8, SWEEPS = 4, PASSES = 7;
 const NONE: readonly never[] = [];
 
 export function cellOf(id: number, l: number, r: number, h: number): Cell {
-  return { id, l, r, h, x: 0, y: 0, rank: 0, top: 0, bottom: 0, at: 0 };
+  return { id, l, r, h, x: 0, y: 0, rank: 0, top: 0, bottom: 0, at: 0, col: 0, wide: false };
 }
 /** Where an edge passes a row or a border. */
 export const port = (): Cell => cellOf(-1, 3, 3, 0);
@@ -32,9 +34,8 @@ export function arrange(scope: Rows): Extent {
   const net = new Net(list, down);
   net.order();
   net.place();
-  const h = heights(net, scope), { shift, w, edge } = widths(net.cells, scope);
-  for (const cell of net.cells) cell.x += shift;
-  return { w, h, edge, cells: net.cells };
+  const { rows, cells } = net, h = heights(net, scope);
+  return spread(rows, cells, scope, scope.fold ? cutsOf(rows, cells, scope.pieces, h) : [], h);
 }
 
 /** Producers before consumers, else in the given order; of a cycle the later edge is left out. */
@@ -101,7 +102,7 @@ class Net {
       piece.lane = lanes.get(piece.source)!;
       return;
     }
-    let last = a.at, by = piece.out;
+    let last = a.at, by = a.wide ? 0 : piece.out;
     const chain: Cell[] = [];
     for (let r = a.rank + 1; r < b.rank; r++) {
       const cell = port(), at = this.cells.push(cell) - 1;
@@ -111,7 +112,7 @@ class Net {
       this.join(last, at, by); last = at; by = 0;
     }
     if (chain.length) piece.chain = chain;
-    this.join(last, b.at, by - piece.in);
+    this.join(last, b.at, by - (b.wide ? 0 : piece.in));
   }
 
   private join(a: number, b: number, by: number): void {
@@ -176,25 +177,20 @@ function heights({ rows, cells }: Net, { top, side }: Rows): number {
   return y;
 }
 
-/** How far all must move right, how wide the scope is, and where its lanes begin. */
-function widths(cells: Cell[], { side, least, pieces }: Rows): { shift: number; w: number; edge: number } {
-  let left = Infinity, right = -Infinity;
-  for (const cell of cells) { left = Math.min(left, cell.x - cell.l); right = Math.max(right, cell.x + cell.r); }
-  if (!cells.length) { left = 0; right = 0; }
-  const lanes = pieces.reduce((most, piece) => Math.max(most, piece.lane), 0);
-  const natural = right - left + (lanes ? 10 + LANE * lanes : 0) + 2 * side, w = Math.max(natural, least);
-  const shift = (w - natural) / 2 + side - left;
-  return { shift, w, edge: shift + right + 10 };
-}
-
-/** Appends the points of one piece, straight through rows and bent only between them; the scope reaches from `top` to `low`, its lanes begin at `edge`. */
-export function follow(piece: Piece, top: number, low: number, edge: number, points: number[]): void {
-  const { a, b } = piece, x0 = a.x + piece.out, x1 = b.x + piece.in;
+/** Appends the points of one piece, straight through rows and bent only between them; the scope reaches from `top` to `low`. */
+export function follow(piece: Piece, top: number, low: number, columns: Column[], points: number[]): void {
+  const { a, b, source } = piece, x0 = a.x + piece.out, x1 = b.x + piece.in;
   step(points, x0, piece.from < 0 ? top : a.y + a.h);
   if (a.rank < b.rank) {
     step(points, x0, a.bottom);
-    for (const cell of piece.chain) { step(points, cell.x, cell.top); step(points, cell.x, cell.bottom); }
-    if (piece.lane) { const x = edge + LANE * (piece.lane - 1); step(points, x, a.bottom + CURVE); step(points, x, b.top - CURVE); }
+    let last = a, at = x0;
+    for (const cell of piece.chain) {
+      points.push(...aside(columns, last, cell, source, at, cell.x));
+      step(points, cell.x, cell.top); step(points, cell.x, cell.bottom);
+      last = cell; at = cell.x;
+    }
+    if (piece.lane) { const x = columns[a.col]!.edge + LANE * (piece.lane - 1); step(points, x, a.bottom + CURVE); step(points, x, b.top - CURVE); }
+    points.push(...aside(columns, last, b, source, at, x1));
     step(points, x1, b.top);
   }
   step(points, x1, piece.to < 0 ? low : b.y);
@@ -207,5 +203,5 @@ export function step(points: number[], x: number, y: number): void {
 }
 
 export function pieceOf(source: number, from: number, to: number, hub: boolean, end: Cell): Piece {
-  return { source, from, to, hub, a: end, b: end, out: 0, in: 0, lane: 0, chain: NONE };
+  return { source, from, to, hub, a: end, b: end, out: 0, in: 0, lane: 0, chain: NONE, broken: false };
 }

@@ -11,7 +11,7 @@ export interface Placed {
 }
 
 export const NODE = 24, CLOSED = 30, HEAD = 22;
-/** A value with more consumers than FAN draws no edge longer than FAR: both ends get a stub. */
+/** A value with more consumers than FAN draws no edge longer than FAR, nor does one whose reader is in another column far away: both ends get a stub. */
 const FAN = 6, FAR = 240, PAD = 14;
 export const DRAWN = 0, PORTAL = 1;
 
@@ -21,10 +21,11 @@ interface Scope {
   /** Where the edges of a source enter at the top and leave at the bottom, by source. */ entries: Map<number, Cell>; exits: Map<number, Cell>;
 }
 interface Drawn { from: number; to: number; first: number }
-const NOTHING: Extent = { w: 0, h: 0, edge: 0, cells: [] }, NOWHERE = port();
+const NOTHING: Extent = { w: 0, h: 0, columns: [], cells: [] }, NOWHERE = port();
 
-export function layout(problem: Problem, open: Set<number>): Placed {
-  return new Layout(problem, open).run();
+/** With `fold`, tall scopes go on in columns beside themselves. */
+export function layout(problem: Problem, open: Set<number>, fold: boolean): Placed {
+  return new Layout(problem, open, fold).run();
 }
 
 class Layout {
@@ -41,7 +42,7 @@ class Layout {
   private readonly fan = new Map<number, number>();
   private readonly tags = new Map<number, number>();
 
-  constructor(private readonly problem: Problem, open: Set<number>) {
+  constructor(private readonly problem: Problem, open: Set<number>, private readonly fold: boolean) {
     const { parent, block } = problem;
     this.items = block.length;
     this.blocks = parent.length;
@@ -136,7 +137,9 @@ class Layout {
   private cell(id: number): Cell {
     const { width, blockWidth } = this.problem, scope = id < this.items ? undefined : this.scopes.get(id - this.items);
     const w = id < this.items ? width[id]! : scope ? scope.extent.w : blockWidth[id - this.items]!, tag = scope ? 0 : this.tags.get(id) ?? 0;
-    return cellOf(id, w / 2, Math.max(w / 2, tag ? tag + 8 : 0), id < this.items ? NODE : scope ? scope.extent.h : CLOSED);
+    const cell = cellOf(id, w / 2, Math.max(w / 2, tag ? tag + 8 : 0), id < this.items ? NODE : scope ? scope.extent.h : CLOSED);
+    cell.wide = scope !== undefined && scope.extent.columns.length > 1;
+    return cell;
   }
 
   /** How far from an element's middle a source's edges cross its border: 0 unless it is an open block. */
@@ -154,7 +157,7 @@ class Layout {
       piece.out = piece.from < 0 ? 0 : this.beside(piece.from, piece.source, "exits");
       piece.in = piece.to < 0 ? 0 : this.beside(piece.to, piece.source, "entries");
     }
-    scope.extent = arrange({ members, entries, exits, pieces, top: b === 0 ? 0 : HEAD, side: b === 0 ? 0 : PAD, least: b === 0 ? 0 : this.problem.blockWidth[b]! });
+    scope.extent = arrange({ members, entries, exits, pieces, top: b === 0 ? 0 : HEAD, side: b === 0 ? 0 : PAD, least: b === 0 ? 0 : this.problem.blockWidth[b]!, fold: this.fold });
   }
 
   private collect(): Placed {
@@ -162,7 +165,7 @@ class Layout {
     const walk = (b: number, dx: number, dy: number): void => {
       const { members, extent } = this.scopes.get(b)!;
       for (const cell of extent.cells) { cell.x += dx; cell.y += dy; cell.top += dy; cell.bottom += dy; }
-      extent.edge += dx;
+      for (const column of extent.columns) { column.edge += dx; column.gutter += dx; column.top += dy; column.bottom += dy; }
       for (const member of members) {
         const cell = this.cells[member]!;
         id.push(member);
@@ -185,20 +188,21 @@ class Layout {
       if (a === b) continue;
       const p = this.cells[edge.from]!, q = this.cells[edge.to]!;
       points.push(p.x, p.y + p.h);
-      if (!hub) {
-        for (const scope of left) this.follow(points, scope, edge.from, -1);
-        this.follow(points, this.around(a), edge.from, b);
-        entered.forEach((scope, n) => this.follow(points, scope, edge.from, n + 1 < entered.length ? this.items + entered[n + 1]! : edge.to));
-      }
+      const way: [scope: number, head: number][] = hub ? [[this.around(a), b]] : [...left.map((scope): [number, number] => [scope, -1]), [this.around(a), b],
+        ...entered.map((scope, n): [number, number] => [scope, n + 1 < entered.length ? this.items + entered[n + 1]! : edge.to])];
+      const far = way.some(([scope, head]) => this.pieceAt(scope, edge.from, head).broken) || (hub && (q.y - p.y - p.h > FAR || q.y < p.y));
+      if (!hub && !far) for (const [scope, head] of way) this.follow(points, scope, this.pieceAt(scope, edge.from, head));
       step(points, q.x, q.y);
-      from.push(number[edge.from]!); to.push(number[edge.to]!); kind.push(hub && q.y - p.y - p.h > FAR ? PORTAL : DRAWN); first.push(edge.first);
+      from.push(number[edge.from]!); to.push(number[edge.to]!); kind.push(far ? PORTAL : DRAWN); first.push(edge.first);
       starts.push(points.length / 2);
     }
     return { from: Int32Array.from(from), to: Int32Array.from(to), kind: Uint8Array.from(kind), first: Int32Array.from(first), starts: Int32Array.from(starts), points: Float32Array.from(points) };
   }
 
-  private follow(points: number[], scope: number, source: number, head: number): void {
-    const { pieces, extent } = this.scopes.get(scope)!, top = scope === 0 ? 0 : this.cells[this.items + scope]!.y;
-    follow(pieces.get(source * this.span + head + 1)!, top, top + extent.h, extent.edge, points);
+  private pieceAt(scope: number, source: number, head: number): Piece { return this.scopes.get(scope)!.pieces.get(source * this.span + head + 1)!; }
+
+  private follow(points: number[], scope: number, piece: Piece): void {
+    const { extent } = this.scopes.get(scope)!, top = scope === 0 ? 0 : this.cells[this.items + scope]!.y;
+    follow(piece, top, top + extent.h, extent.columns, points);
   }
 }

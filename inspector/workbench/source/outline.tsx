@@ -1,17 +1,18 @@
 // What are the parts, as text? The tree of blocks and nodes, for keyboard and screen reader.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Bench } from "./bench";
 import { Branch, MOST } from "./branch";
-import { plain } from "./graph";
+import { plain, type Graph } from "./graph";
 import { search } from "./query";
+
+function asked(graph: Graph, query: string): { found: number[]; error: string } {
+  try { return { found: query.trim() ? search(graph, query) : [], error: "" }; } catch (fault) { return { found: [], error: (fault as Error).message }; }
+}
 
 export function Outline({ bench }: { bench: Bench }) {
   const { graph, selected, open, query, setQuery: onQuery, setFound: onFound, show: onSelect, toggle: onToggle } = bench;
-  const [error, setError] = useState(""), [found, setFound] = useState<number[]>([]), field = useRef<HTMLInputElement>(null), list = useRef<HTMLElement>(null), [at, setAt] = useState(-1);
-  useEffect(() => {
-    try { const list = query.trim() ? search(graph, query) : []; setFound(list); onFound(new Set(list)); setError(""); setAt(-1); }
-    catch (fault) { setFound([]); onFound(new Set()); setError((fault as Error).message); }
-  }, [query, graph]);
+  const { found, error } = useMemo(() => asked(graph, query), [graph, query]), field = useRef<HTMLInputElement>(null), list = useRef<HTMLElement>(null), [at, setAt] = useState(-1);
+  useEffect(() => { onFound(new Set(found)); setAt(-1); }, [found]);
   useEffect(() => {
     const press = (e: KeyboardEvent) => {
       if (e.key === "/" && !(e.target instanceof HTMLInputElement)) { e.preventDefault(); field.current!.focus(); }
