@@ -260,6 +260,16 @@ def test_tensors_arrive_raw_and_in_parts(client: httpx.Client, workplace: Workpl
     assert client.get(f"{base}/data", params={"key": "none"}).status_code == 404
 
 
+def test_a_look_is_summary_and_maps_in_one(client: httpx.Client, workplace: Workplace) -> None:
+    base = f"/api/tensors/models/{workplace.first[0]}"
+    look = client.get(f"{base}/look", params={"key": "w"})
+    assert json.loads(look.headers["x-summary"]) == client.get(f"{base}/summary", params={"key": "w"}).json()
+    assert look.content == client.get(f"{base}/maps", params={"key": "w"}).content
+    assert (look.headers["x-shape"], look.headers["x-maps"]) == ("1,3,4", "0")
+    assert np.frombuffer(look.content, look.headers["x-dtype"]).tolist() == list(range(12))
+    assert client.get(f"{base}/maps", params={"key": "w", "ranked": "none"}).status_code == 404
+
+
 def test_a_run_gives_any_value(client: httpx.Client, workplace: Workplace) -> None:
     record = _finish(client, client.post("/api/runs", json={"model": workplace.first[0]}))
     base = f"/api/tensors/runs/{record['result']['run']}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,24 +16,30 @@ from starlette.routing import Route
 from inspector.errors import BadInput, UnknownName
 from inspector.server.jobs import Job, Jobs
 from inspector.server.workplace import Workplace
-from inspector.workbench import read_tensor, summary_of
+from inspector.workbench import Reading, pictured, read_tensor, summary_of
 
 __all__ = ["tensor_routes"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _BYTES = "application/octet-stream"
+_VIEWS = ("summary", "data", "maps", "look", "npy")
+_MAPS = 64
 _NUMBERS = "biufc"
 """NumPy's kinds that can be subtracted; narrow floats of ONNX become float32 first."""
 
 
 def tensor_routes(workplace: Workplace, jobs: Jobs) -> list[Route]:
-    """`GET /api/tensors/{models|runs|jobs}/{id}/{summary|data|npy}` with these parameters.
+    """`GET /api/tensors/{models|runs|jobs}/{id}/{summary|data|maps|look|npy}` with these parameters.
 
     `key` names the weight, value or array of a job's answer, `index` a part of it (data only), `order` its
     axes in another order, as in `0,2,3,1`. `minus` is the id of another model or run: the answer is then the
     difference from its tensor `minus_key` ("" for the same key), element by element after `order`; a tensor
     with as many elements takes the other's shape.
+
+    `maps` are raw bytes too, (maps, h, w), with their numbers in `x-maps`: the first 64, or with `ranked`,
+    the id of a model or run, those that are strongest there. `look` is both answers in one: maps, and the
+    summary in `x-summary`.
     """
 
     async def answer(request: Request) -> Response:
@@ -42,22 +50,35 @@ def tensor_routes(workplace: Workplace, jobs: Jobs) -> list[Route]:
 
 def _answer(workplace: Workplace, jobs: Jobs, request: Request) -> Response:
     what, asked = request.path_params["what"], request.query_params
-    if what not in ("summary", "data", "npy"):
-        raise UnknownName.among("view of a tensor", what, ("summary", "data", "npy"))
-    array = _asked(workplace, jobs, request)
+    if what not in _VIEWS:
+        raise UnknownName.among("view of a tensor", what, _VIEWS)
+    identity, minus = request.path_params["id"], asked.get("minus", "")
+    array = _asked(workplace, jobs, request, identity, minus)
     if what == "summary":
         return JSONResponse(summary_of(array))
     if what == "npy":
         return Response(_npy(array), media_type=_BYTES)
-    read = read_tensor(array, asked.get("index", ""))
+    if what == "data":
+        return _raw(read_tensor(array, asked.get("index", "")))
+    told = {"x-summary": json.dumps(summary_of(array))} if what == "look" else {}
+    if what == "look" and array.dtype.kind in "OSU":
+        return Response(b"", media_type=_BYTES, headers=told)
+    by = asked.get("ranked", "")
+    own = by in ("", identity)
+    ranking = array if own else _asked(workplace, jobs, request, by, "")
+    maps, numbers = pictured(array, _MAPS, ranking if by else None)
+    return _raw(read_tensor(maps), told | {"x-maps": ",".join(map(str, numbers))})
+
+
+def _raw(read: Reading, told: Mapping[str, str] | None = None) -> Response:
     headers = {"x-dtype": read.dtype, "x-shape": ",".join(map(str, read.shape)), "x-stored": read.stored}
-    return Response(read.data, media_type=_BYTES, headers=headers)
+    return Response(read.data, media_type=_BYTES, headers=headers | dict(told or {}))
 
 
-def _asked(workplace: Workplace, jobs: Jobs, request: Request) -> Array:
+def _asked(workplace: Workplace, jobs: Jobs, request: Request, identity: str, minus: str) -> Array:
     kind, asked = request.path_params["kind"], request.query_params
-    key, minus = asked.get("key", ""), asked.get("minus", "")
-    array = _array(workplace, jobs, kind, request.path_params["id"], key)
+    key = asked.get("key", "")
+    array = _array(workplace, jobs, kind, identity, key)
     if asked.get("order"):
         array = _laid(array, asked["order"])
     if not minus:

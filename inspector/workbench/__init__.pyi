@@ -1,5 +1,6 @@
 from .assets import asset as asset
 from .document import document as document
+from .picturing import pictured as pictured
 from .reading import Reading as Reading
 from .reading import read_tensor as read_tensor
 from .reading import summary_of as summary_of

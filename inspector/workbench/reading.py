@@ -48,7 +48,7 @@ def summary_of(array: Array) -> dict[str, Any]:
     step = max(1, -(-flat.size // _SAMPLE))
     part = np.abs(flat[::step]) if array.dtype.kind == "c" else flat[::step]
     numbers = part.astype(np.float64)
-    finite = numbers[np.isfinite(numbers)]
+    finite = numbers[np.isfinite(numbers)] if found.nan or found.inf else numbers
     least = _BINS * 2 * float(np.spacing(max(abs(found.min), abs(found.max))))
     high = max(found.max, found.min + (least if found.max > found.min else max(1.0, least)))
     with np.errstate(over="ignore"):

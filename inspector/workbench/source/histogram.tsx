@@ -1,12 +1,12 @@
 // How are a tensor's numbers spread? Counts in bars, with the ends and zero marked.
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { number } from "./number";
 import { readTheme } from "./theme";
 import type { Summary } from "./types";
 
 export function Histogram({ summary, dark }: { summary: Summary; dark: boolean }) {
   const canvas = useRef<HTMLCanvasElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const c = canvas.current?.getContext("2d"); if (!c || !summary.counts.length) return;
     const theme = readTheme(), w = 360, h = 110, low = summary.min!, high = summary.max! > low ? summary.max! : low + 1, most = Math.max(...summary.counts);
     c.setTransform(2, 0, 0, 2, 0, 0); c.clearRect(0, 0, w, h);

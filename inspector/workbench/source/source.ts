@@ -1,5 +1,5 @@
 // Where do the data come from? From the server with a token, or from the page's own file.
-import type { JobState, ModelDocument, Schema, Summary, Tensor } from "./types";
+import type { JobState, Maps, ModelDocument, Schema, Summary, Tensor } from "./types";
 
 export interface Picture { title: string; caption: string; address: string }
 export interface Embedded { model: ModelDocument; weights: Record<string, Summary>; values: Record<string, Summary>; pictures: Picture[]; prediction: any; notes: string[] }
@@ -9,12 +9,18 @@ export interface Ref { kind: "models" | "runs" | "jobs"; id: string; key: string
 
 export interface Source {
   live: boolean;
-  summary(ref: Ref): Promise<Summary>;
-  data(ref: Ref, index: string): Promise<Tensor>;
+  /** Its figures and pictures; no pictures where it holds no numbers, or only figures were kept. `ranked` is the model or run whose strongest maps come first, or "". */ look(ref: Ref, ranked: string): Promise<{ summary: Summary; maps: Maps | null }>;
 }
 
 const ARRAYS: Record<string, any> = { float32: Float32Array, float64: Float64Array, int8: Int8Array, int16: Int16Array, int32: Int32Array,
   uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, int64: BigInt64Array, uint64: BigUint64Array };
+
+async function tensorIn(answer: Response): Promise<Tensor> {
+  const raw = new ARRAYS[answer.headers.get("x-dtype")!](await answer.arrayBuffer()), shape = answer.headers.get("x-shape")!;
+  return { data: typeof raw[0] === "bigint" ? Float64Array.from(raw, Number) : raw, shape: shape ? shape.split(",").map(Number) : [], stored: answer.headers.get("x-stored")! };
+}
+
+const mapsIn = async (answer: Response): Promise<Maps> => ({ ...(await tensorIn(answer)), maps: (answer.headers.get("x-maps") || "0").split(",").map(Number) });
 
 export class Live implements Source {
   live = true;
@@ -38,19 +44,20 @@ export class Live implements Source {
     return (await this.ask(path, body === undefined ? {} : { method: "POST", body: JSON.stringify(body) })).json();
   }
 
-  private address({ kind, id, key, order = "", minus = "", minusKey = "" }: Ref, what: string, index = ""): string {
-    return `tensors/${kind}/${id}/${what}?${new URLSearchParams({ key, index, order, minus, minus_key: minusKey })}`;
+  private address({ kind, id, key, order = "", minus = "", minusKey = "" }: Ref, what: string, more: Record<string, string> = {}): string {
+    return `tensors/${kind}/${id}/${what}?${new URLSearchParams({ key, order, minus, minus_key: minusKey, ...more })}`;
   }
 
   summary(ref: Ref): Promise<Summary> { return this.json(this.address(ref, "summary")); }
 
-  async data(ref: Ref, index: string): Promise<Tensor> {
-    const answer = await this.ask(this.address(ref, "data", index));
-    const raw = new ARRAYS[answer.headers.get("x-dtype")!](await answer.arrayBuffer());
-    const shape = answer.headers.get("x-shape")!;
-    return { data: typeof raw[0] === "bigint" ? Float64Array.from(raw, Number) : raw, shape: shape ? shape.split(",").map(Number) : [], stored: answer.headers.get("x-stored")! };
+  async look(ref: Ref, ranked: string): Promise<{ summary: Summary; maps: Maps | null }> {
+    const answer = await this.ask(this.address(ref, "look", { ranked })), summary: Summary = JSON.parse(answer.headers.get("x-summary")!);
+    return { summary, maps: summary.counts.length ? await mapsIn(answer) : null };
   }
 
+  /** Its first maps, or those that are strongest in the model or run `ranked`. */
+  async maps(ref: Ref, ranked: string): Promise<Maps> { return mapsIn(await this.ask(this.address(ref, "maps", { ranked }))); }
+  async data(ref: Ref, index: string): Promise<Tensor> { return tensorIn(await this.ask(this.address(ref, "data", { index }))); }
   async blob(path: string): Promise<Blob> { return (await this.ask(path)).blob(); }
   npy(ref: Ref): Promise<Blob> { return this.blob(this.address(ref, "npy")); }
   remove(path: string): Promise<Response> { return this.ask(path, { method: "DELETE" }); }
@@ -86,12 +93,11 @@ export class Live implements Source {
 export class Fixed implements Source {
   live = false;
   constructor(readonly held: Embedded) {}
-  async summary(ref: Ref): Promise<Summary> {
-    const found = (ref.kind === "models" ? this.held.weights : this.held.values)[ref.key];
-    if (!found) throw new Told("This report does not hold this tensor; `inspector open` shows it.");
-    return found;
+  async look(ref: Ref): Promise<{ summary: Summary; maps: null }> {
+    const summary = (ref.kind === "models" ? this.held.weights : this.held.values)[ref.key];
+    if (!summary) throw new Told("This report does not hold this tensor; `inspector open` shows it.");
+    return { summary, maps: null };
   }
-  async data(): Promise<Tensor> { throw new Told("This report holds statistics only; `inspector open` shows the numbers."); }
 }
 
 export async function embedded(): Promise<Embedded | null> {

@@ -1,61 +1,46 @@
 // What is in one tensor? Statistics, histogram, pictures, a surface, and its numbers page by page.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { Attention } from "./attention";
 import { AxesPicker } from "./axes_picker";
+import { Curve } from "./curve";
 import { Histogram } from "./histogram";
-import { number } from "./number";
 import { Numbers } from "./numbers";
 import { Live, type Ref, type Source } from "./source";
+import { Statistics } from "./statistics";
 import { Surface } from "./surface";
-import { MOST, Tiles } from "./tiles";
-import type { Summary, Tensor } from "./types";
+import { Tiles } from "./tiles";
+import type { Maps, Summary } from "./types";
 
-/** A ranking of all maps reads at most so many elements. */
-const LARGEST = 1 << 24;
-const SIDE = 512;
+interface Props { source: Source; at: Ref; dark: boolean; /** It holds attention weights, of these tokens. */ heads?: string[] | null }
+const NONE: number[] = [];
 
-/** Pictures are the last two axes; up to `most` along the axes before them. */
-function pictureIndex(shape: number[], most: number): string {
-  let left = most;
-  const parts = shape.slice(0, -2).map((size) => { const take = Math.max(1, Math.min(size, left)); left = Math.max(1, Math.floor(left / take)); return `0:${take}`; });
-  return [...parts, `0:${SIDE}`, `0:${SIDE}`].slice(-shape.length).join(",");
-}
-
-export function TensorView({ source, at, dark }: { source: Source; at: Ref; dark: boolean }) {
-  const [summary, setSummary] = useState<Summary | null>(null), [error, setError] = useState(""), [part, setPart] = useState<Tensor | null>(null), [tile, setTile] = useState(0);
-  const [order, setOrder] = useState<number[]>([]), [ranked, setRanked] = useState(false), whole = [at.kind, at.id, at.key, at.minus ?? ""].join("\n");
-  useEffect(() => {
-    let current = true;
-    setSummary(null); setError(""); setPart(null); setTile(0); setOrder([]);
-    const begun = performance.now();
-    source.summary(at).then(async (found) => {
-      if (!current) return;
-      setSummary(found);
-      if (source.live && found.counts.length && found.shape.length > 1) {
-        const data = await source.data(at, pictureIndex(found.shape, MOST));
-        if (current) { setPart(data); document.body.dataset.value = (performance.now() - begun).toFixed(1); }
-      }
-    }).catch((fault) => { if (current) setError(String(fault.message)); });
-    return () => { current = false; };
+export function TensorView({ source, at, dark, heads = null }: Props) {
+  const [summary, setSummary] = useState<Summary | null>(null), [error, setError] = useState(""), [part, setPart] = useState<Maps | null>(null), [tile, setTile] = useState(0);
+  const [order, setOrder] = useState(NONE), [ranked, setRanked] = useState(false), [begun, setBegun] = useState(0), whole = [at.kind, at.id, at.key, at.minus ?? ""].join("\n");
+  const turn = useRef(0);
+  /** Takes an answer unless something else was asked for meanwhile. */
+  const take = <T,>(asked: Promise<T>, use: (found: T) => void) => { const mine = ++turn.current; asked.then((found) => { if (mine === turn.current) use(found); }).catch((fault) => { if (mine === turn.current) setError(String(fault.message)); }); };
+  useLayoutEffect(() => {
+    setSummary(null); setError(""); setPart(null); setTile(0); setOrder(NONE); setBegun(performance.now());
+    take(source.look(at, ranked ? at.id : ""), (found) => { setSummary(found.summary); setPart(found.maps); });
+    return () => { turn.current++; };
   }, [whole]);
-  const axes = summary ? (order.length ? order : [...summary.shape.keys()]) : [], shape = axes.map((axis) => summary!.shape[axis]!);
-  const laid: Ref = order.length ? { ...at, order: order.join(",") } : at, maps = shape.slice(0, -2).reduce((a, b) => a * b, 1), area = shape.slice(-2).reduce((a, b) => a * Math.min(b, SIDE), 1);
-  const most = ranked && maps * area <= LARGEST ? maps : MOST;
-  useEffect(() => {
-    if (!part || !summary) return;
-    let current = true;
-    setTile(0);
-    source.data(laid, pictureIndex(shape, most)).then((found) => current && setPart(found)).catch((fault) => current && setError(String(fault.message)));
-    return () => { current = false; };
-  }, [order, most]);
+  useEffect(() => { if (part) document.body.dataset.value = (performance.now() - begun).toFixed(1); }, [part]);
+  const again = (next: number[], strongest: boolean) => {
+    setOrder(next); setRanked(strongest); setTile(0);
+    take((source as Live).maps(next.length ? { ...at, order: next.join() } : at, strongest ? at.id : ""), setPart);
+  };
   if (error) return <p class="problem" role="alert">{error}</p>;
   if (!summary) return <p class="waiting" role="status">Reading …</p>;
+  const axes = order.length ? order : [...summary.shape.keys()], shape = axes.map((axis) => summary.shape[axis]!), size = shape.reduce((a, b) => a * b, 1), line = Math.max(1, ...shape) === size;
+  const laid: Ref = order.length ? { ...at, order: order.join() } : at, full = shape.length > 1 ? shape : [1, size];
   return <div class="tensor">
     <Histogram summary={summary} dark={dark} />
-    <dl class="facts">{([["min", summary.min], ["max", summary.max], ["mean", summary.mean], ["std", summary.std]] as const).map(([name, v]) => <div key={name}><dt>{name}</dt><dd>{number(v)}</dd></div>)}
-      <div><dt>zeros</dt><dd>{(summary.zeros * 100).toFixed(1)} %</dd></div>{summary.nan + summary.inf > 0 && <div><dt>NaN, Inf</dt><dd>{summary.nan}, {summary.inf}</dd></div>}</dl>
-    {part && shape.length > 2 && <AxesPicker shape={summary.shape} order={axes} onChoose={setOrder} />}
-    {part && <Tiles part={part} whole={shape} chosen={tile} onChoose={setTile} ranked={ranked} onRank={setRanked} />}
-    {part && <Surface part={part} tile={tile} dark={dark} />}
+    <Statistics of={summary} />
+    {part && shape.length > 2 && !line && <AxesPicker shape={summary.shape} order={axes} onChoose={(next) => again(next, ranked)} />}
+    {part && line && size > 1 && <Curve {...{ part, size, dark }} />}
+    {part && !line && (heads ? <Attention {...{ part, dark, ranked }} whole={full} tokens={heads} onRank={(on) => again(order, on)} />
+      : <><Tiles {...{ part, dark, ranked }} whole={full} chosen={tile} onChoose={setTile} onRank={(on) => again(order, on)} /><Surface {...{ part, tile, dark }} /></>)}
     {source.live && summary.counts.length > 0 && <Numbers source={source as Live} at={laid} shape={shape} axes={axes} />}
   </div>;
 }
