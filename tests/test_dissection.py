@@ -24,6 +24,7 @@ from inspector.methods.dissection import detecting
 from inspector.methods.dissection.concepts import Example, Labelled
 from inspector.methods.dissection.enlarging import count_active, enlarged, gaps_above
 from inspector.methods.dissection.layer_maps import open_layers
+from inspector.methods.dissection.placing import kinds_of_pixels
 from inspector.methods.dissection.run_lengths import decode_mask
 from inspector.methods.dissection.tails import TailSketch
 
@@ -266,9 +267,9 @@ def plain_dissection(
     return both / np.maximum(either, 1), limits
 
 
-@pytest.mark.parametrize("held", [0, 2**28])
+@pytest.mark.parametrize(("held", "sparse"), [(0, 1), (2**28, 1), (2**28, 0.2), (2**14, 1)])
 def test_dissection_is_that_of_the_plain_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: int, sparse: float
 ) -> None:
     """Pictures of two sizes, small ones first, so that the first pass has to be taken again."""
     random = np.random.default_rng(7)
@@ -288,6 +289,7 @@ def test_dissection_is_that_of_the_plain_way(
     ]
     labelled = Labelled({"a": "x", "b": "x"}, len(examples), examples.__getitem__, "noise")
     monkeypatch.setattr(detecting, "HELD_BYTES", held)
+    monkeypatch.setattr(detecting, "SPARSE", sparse)
     found = dissection.dissect_layer(model, labelled, "units", quantile=0.03)
     iou, limits = plain_dissection(model, "units", labelled, 0.03)
     np.testing.assert_array_equal(found.thresholds, limits)
@@ -437,3 +439,11 @@ def test_masks_that_do_not_fit_are_refused(planted: inspector.Model, tmp_path: P
         inspector.dissect(planted, layer="units", data=data, masks=masks)
     with pytest.raises(InspectorError, match="go together"):
         inspector.dissect(planted, layer="units", data=data)
+
+
+def test_kinds_of_pixels_tell_every_mask_apart() -> None:
+    masks = np.random.default_rng(0).random((19, 6, 7)) < 0.4
+    for count in (1, 8, 9, 19):
+        kinds, members = kinds_of_pixels(masks[:count])
+        np.testing.assert_array_equal(members[kinds], np.moveaxis(masks[:count], 0, -1))
+        assert len(members) == len(np.unique(masks[:count].reshape(count, -1), axis=1).T)

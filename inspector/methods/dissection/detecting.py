@@ -35,6 +35,9 @@ IOU = 0.04
 HELD_BYTES = 256 * 1024**2
 """Memory for what the first pass finds of a small data set, so that its pictures are read once."""
 
+SPARSE = 1 / 16
+"""Share of values above what is known of the threshold from which on running the net again is cheaper."""
+
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -219,7 +222,7 @@ def _tails(
         sketch = sketch.merged(rows)
         if ranked:
             ranking = (ranking or Ranking.empty(len(rows), ranked)).with_image(number, rows)
-        if held.room:
+        if held.room and sketch.kept <= SPARSE * values:
             held.keep(number, _shown(layers, example, maps, sketch.floor))
     layers.forget()
     return _Tail(None if sketch is None else sketch.settled(), images, values, skipped, ranking)

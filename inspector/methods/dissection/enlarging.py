@@ -74,11 +74,12 @@ def gaps_above(maps: Array, limits: Array) -> Gaps:
     """
     units, height, width = maps.shape
     values = np.ascontiguousarray(maps, np.float32)
-    above = values > limits[:, None, None]
-    near = np.zeros((units, height + 1, width + 1), np.bool_)
-    for rows in (slice(None, -1), slice(1, None)):
-        for columns in (slice(None, -1), slice(1, None)):
-            near[:, rows, columns] |= above
+    cells = np.flatnonzero(values > limits[:, None, None])
+    unit, place = np.divmod(cells, height * width)
+    first = unit * ((height + 1) * (width + 1)) + place + place // width  # the gap before the cell
+    near = np.zeros(units * (height + 1) * (width + 1), np.bool_)
+    for behind in (0, 1, width + 1, width + 2):
+        near[first + behind] = True
     index = np.flatnonzero(near)
     unit, row, column = _parted(index, maps.shape)
     down = [(unit * height + (row + side).clip(0, height - 1)) * width for side in (-1, 0)]
@@ -94,14 +95,14 @@ def count_active(gaps: Gaps, limits: Array, kinds: Array, count: int) -> npt.NDA
     """
     units, height, width = gaps.shape
     down, along = _axis(height, kinds.shape[0]), _axis(width, kinds.shape[1])
-    blocks = _blocks(kinds, count, down, along)
+    inside = _pixels(gaps.shape[1:], (kinds.shape[0], kinds.shape[1]))
+    blocks = np.append(kinds.ravel(), count).astype(np.min_scalar_type(count)).take(inside)
     sums = np.zeros(units * (count + 1), np.int64)
-    unit, row, column = _parted(gaps.index, gaps.shape)
-    left = np.flatnonzero(gaps.corners.max(0) > limits[unit])
+    left = np.flatnonzero(gaps.corners.max(0) > limits[gaps.index // ((height + 1) * (width + 1))])
     step = max(1, PIXELS_AT_ONCE // blocks[0, 0].size)
     for start in range(0, len(left), step):
         some = left[start : start + step]
-        u, i, j = unit[some], row[some], column[some]
+        u, i, j = _parted(gaps.index[some], gaps.shape)
         corners, across = gaps.corners[:, some, None], along.weights[j]
         upper, lower = _between(corners[0], corners[1], across), _between(corners[2], corners[3], across)
         found = _between(upper[:, None], lower[:, None], down.weights[i][:, :, None])
@@ -118,12 +119,12 @@ def _parted(index: Indices, shape: tuple[int, ...]) -> tuple[Indices, Indices, I
     return unit, *np.divmod(place, shape[2] + 1)
 
 
-def _blocks(kinds: Array, padding: int, down: _Axis, along: _Axis) -> Array:
-    """The kinds of the pixels in every gap, (gaps down, gaps along, most down, most along)."""
-    rows = kinds.astype(np.min_scalar_type(padding), copy=False)[down.pixels]
-    blocks = np.moveaxis(rows[:, :, along.pixels], 1, 2).copy()
-    blocks[~(down.real[:, None, :, None] & along.real[None, :, None, :])] = padding
-    return blocks
+@lru_cache(maxsize=8)
+def _pixels(cells: tuple[int, int], size: tuple[int, int]) -> Indices:
+    """Flat pixels in every gap, (gaps down, gaps along, most down, most along), padded with their count."""
+    down, along = _axis(cells[0], size[0]), _axis(cells[1], size[1])
+    inside = down.pixels[:, None, :, None] * size[1] + along.pixels[None, :, None, :]
+    return np.where(down.real[:, None, :, None] & along.real[None, :, None, :], inside, size[0] * size[1])
 
 
 def _between(first: Array, second: Array, weight: Array) -> npt.NDArray[np.float32]:

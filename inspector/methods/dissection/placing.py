@@ -28,14 +28,14 @@ def kinds_of_pixels(masks: Mask) -> tuple[npt.NDArray[np.unsignedinteger], Mask]
     kinds = np.zeros(masks.shape[1:], np.intp)
     members = np.zeros((1, 0), np.bool_)
     for start in range(0, len(masks), 8):
-        eight = masks[start : start + 8]
-        for mask in eight:
-            kinds *= 2
-            kinds += mask
+        byte = np.zeros(kinds.shape, np.uint8)
+        for bit, mask in enumerate(masks[start : start + 8]):
+            byte |= mask.view(np.uint8) << bit
+        kinds = kinds << 8 | byte
         used = np.flatnonzero(np.bincount(kinds.ravel()))
         number = np.zeros(used[-1] + 1, np.intp)
         number[used] = np.arange(len(used))
         kinds = number[kinds]
-        bits = used[:, None] >> np.arange(len(eight))[::-1] & 1
-        members = np.concatenate([members[used >> len(eight)], bits.astype(np.bool_)], 1)
-    return kinds.astype(np.min_scalar_type(len(members))), members
+        bits = np.unpackbits((used & 255).astype(np.uint8)[:, None], axis=1, bitorder="little")
+        members = np.concatenate([members[used >> 8], bits.view(np.bool_)], 1)
+    return kinds.astype(np.min_scalar_type(len(members))), members[:, : len(masks)]
