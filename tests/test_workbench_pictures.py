@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inspector.errors import BadInput
-from inspector.workbench import pictured
+from inspector.workbench import pictured, usual_order
 
 RANDOM = np.random.default_rng(3)
 
@@ -30,8 +30,6 @@ def test_strongest_maps_come_first_of_all_of_them() -> None:
 def test_maps_may_be_ranked_by_another_tensor() -> None:
     array, other = np.zeros((2, 2, 2)), np.array([[[0, 0], [0, 1]], [[0, 0], [0, -5]]])
     assert pictured(array, 2, other)[1] == (1, 0)
-    with pytest.raises(BadInput, match="cannot be ranked"):
-        pictured(array, 2, other[:1])
 
 
 def test_maps_with_nan_are_ranked_last() -> None:
@@ -74,3 +72,17 @@ def test_large_maps_are_fewer_and_cut() -> None:
 def test_text_has_no_pictures() -> None:
     with pytest.raises(BadInput, match="no pictures"):
         pictured(np.array(["a"]), 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "order"),
+    [
+        ((1, 64, 5, 5), (0, 1, 2, 3)),
+        ((1, 36, 1, 172), (0, 2, 1, 3)),
+        ((16, 3, 1, 1), (2, 3, 0, 1)),
+        ((1, 7, 1), (0, 1, 2)),
+        ((), ()),
+    ],
+)
+def test_axes_of_one_are_no_rows_or_columns(shape: tuple[int, ...], order: tuple[int, ...]) -> None:
+    assert usual_order(shape) == order

@@ -54,6 +54,8 @@ class Job:
     def listen(self, step: Step) -> None:
         """Take a step of the work, or end it where the user asked so."""
         if self.stop:
+            if self.frame is not None and step.picture is not None:
+                self.frame = step.picture()  # what was watched stays as far as it came
             raise Cancelled(f"{self.what} was stopped.")
         self.step = step
         if self.watched and step.picture is not None and time.monotonic() - self._taken >= _FRAME_PAUSE:

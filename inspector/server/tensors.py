@@ -16,7 +16,7 @@ from starlette.routing import Route
 from inspector.errors import BadInput, UnknownName
 from inspector.server.jobs import Job, Jobs
 from inspector.server.workplace import Workplace
-from inspector.workbench import Reading, pictured, read_tensor, summary_of
+from inspector.workbench import Reading, pictured, read_tensor, summary_of, usual_order
 
 __all__ = ["tensor_routes"]
 
@@ -38,8 +38,7 @@ def tensor_routes(workplace: Workplace, jobs: Jobs) -> list[Route]:
     with as many elements takes the other's shape.
 
     `maps` are raw bytes too, (maps, h, w), with their numbers in `x-maps`: the first 64, or with `ranked`,
-    the id of a model or run, those that are strongest there. `look` is both answers in one: maps, and the
-    summary in `x-summary`.
+    the XX
     """
 
     async def answer(request: Request) -> Response:
@@ -63,11 +62,14 @@ def _answer(workplace: Workplace, jobs: Jobs, request: Request) -> Response:
     told = {"x-summary": json.dumps(summary_of(array))} if what == "look" else {}
     if what == "look" and array.dtype.kind in "OSU":
         return Response(b"", media_type=_BYTES, headers=told)
+    order = range(array.ndim) if asked.get("order") else usual_order(array.shape)
     by = asked.get("ranked", "")
-    own = by in ("", identity)
-    ranking = array if own else _asked(workplace, jobs, request, by, "")
-    maps, numbers = pictured(array, _MAPS, ranking if by else None)
-    return _raw(read_tensor(maps), told | {"x-maps": ",".join(map(str, numbers))})
+    ranking = array if by in ("", identity) else _asked(workplace, jobs, request, by, "")
+    if ranking.shape != array.shape:
+        raise BadInput(f"maps of {list(array.shape)} cannot be ranked by those of {list(ranking.shape)}.")
+    maps, numbers = pictured(array.transpose(order), _MAPS, ranking.transpose(order) if by else None)
+    told |= {"x-maps": ",".join(map(str, numbers)), "x-order": ",".join(map(str, order))}
+    return _raw(read_tensor(maps), told)
 
 
 def _raw(read: Reading, told: Mapping[str, str] | None = None) -> Response:

@@ -8,7 +8,7 @@ import numpy as np
 
 from inspector.errors import BadInput
 
-__all__ = ["pictured"]
+__all__ = ["pictured", "usual_order"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -30,12 +30,10 @@ def pictured(array: Array, most: int, ranked_by: Array | None = None) -> tuple[A
     is one map of one row, of evenly spaced elements where it has more than 4,096.
 
     Raises:
-        BadInput: the tensor has no numbers, or is ranked by one of another shape.
+        BadInput: the tensor has no numbers.
     """
     if array.dtype.kind in "OSU":
         raise BadInput(f"a tensor of {array.dtype} has no pictures.")
-    if ranked_by is not None and ranked_by.shape != array.shape:
-        raise BadInput(f"maps of {list(array.shape)} cannot be ranked by those of {list(ranked_by.shape)}.")
     if _is_vector(array):
         step = max(1, -(-array.size // _POINTS))
         return array.reshape(1, 1, -1)[..., ::step], (0,)
@@ -47,6 +45,15 @@ def pictured(array: Array, most: int, ranked_by: Array | None = None) -> tuple[A
     maps = [array[np.unravel_index(n, lead) if lead else ()][:SIDE, :SIDE] for n in numbers]
     made = np.stack(maps) if maps else np.zeros((0, height, width), array.dtype)
     return made, tuple(numbers)
+
+
+def usual_order(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """All axes, those of 1 first where rows or columns would be one of them and two others are longer."""
+    axes = tuple(range(len(shape)))
+    long = tuple(axis for axis in axes if shape[axis] != 1)
+    if len(long) < 2 or all(axis in long for axis in axes[-2:]):
+        return axes
+    return (*(axis for axis in axes if axis not in long), *long)
 
 
 def _is_vector(array: Array) -> bool:

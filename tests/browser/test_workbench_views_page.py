@@ -76,6 +76,24 @@ def test_a_picture_grows_while_it_is_looked_at_and_can_be_stopped(page: Any) -> 
     _shot(page, "growing")
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Stopped.").wait_for()
+    page.get_by_text("Stopped at step").wait_for()
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Save picture").click()
+    with Image.open(waited.value.path()) as kept:
+        assert np.ptp(np.asarray(kept)) > 50, "what it had become stays"
+    assert page.get_by_role("button", name="Run maximize").is_enabled()
+    assert page.locator(".progress").count() == 0, "to stop is not to run again"
+
+
+def test_a_dream_grows_too(page: Any) -> None:
+    _tab(page, "More")
+    page.get_by_label("question").select_option("dream")
+    page.get_by_role("textbox", name="layer").fill("node_relu_12")
+    page.get_by_role("spinbutton", name="steps").fill("400")
+    page.get_by_role("button", name="Run dream").click()
+    page.wait_for_function("() => Number(document.querySelector('.growing')?.dataset.frames || 0) >= 2")
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_text("Stopped at step").wait_for()
 
 
 def test_a_second_tab_of_the_same_address_gets_the_token_from_the_first(page: Any, address: Address) -> None:
@@ -169,7 +187,7 @@ def test_any_slice_of_a_weight_is_shown(page: Any, classifier: inspector.Model) 
     )
     with page.expect_download() as waited:
         page.get_by_role("button", name="Save .npy").click()
-    assert np.array_equal(np.load(waited.value.path()), whole.transpose(2, 3, 0, 1))
+    assert np.array_equal(np.load(waited.value.path()), whole), "saved as it is stored"
     _shot(page, "slice")
 
 
@@ -183,7 +201,18 @@ def test_two_inputs_are_subtracted_and_channels_ranked(page: Any, fixtures: Path
         "() => document.querySelector('.tiles canvas').getAttribute('aria-label').startsWith('64 of 1000')"
     )
     page.get_by_label("Compare with another input").set_input_files(fixtures / "chelsea.png")
-    page.get_by_label("this − other").wait_for()
+    page.locator(".beside-inputs .tiles canvas").nth(1).wait_for()
+    first, second = page.locator(".beside-inputs figcaption").all_inner_texts()
+    assert first.split("bright")[1].split(".")[0] == second.split("bright")[1].split(".")[0], "one scale"
+    page.get_by_label("same scale").uncheck()
+    page.wait_for_function(
+        "() => new Set([...document.querySelectorAll('.beside-inputs figcaption')]"
+        ".map(c => c.textContent.split('bright')[1].split('.')[0])).size === 2"
+    )
+    page.locator(".beside-inputs").scroll_into_view_if_needed()
+    _shot(page, "side by side")
+    page.get_by_label("this − other").check()
+    page.locator(".beside-inputs").wait_for(state="detached")
     page.locator(".tiles canvas").wait_for()
     spread = page.locator(".histogram").get_attribute("aria-label") or ""
     assert "from -" in spread, "after a Relu only a difference is below zero"

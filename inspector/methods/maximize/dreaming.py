@@ -79,11 +79,12 @@ def dream(
     detail = torch.zeros((1, 3, *sizes[0]), dtype=whole.dtype, device=whole.device)
     canvas = whole
     before = job.strength(whole)
-    for size in track(sizes, f"Dreaming of {layer}"):
+    moments = track(range(len(sizes) * steps), f"Dreaming of {layer}", picture=lambda: _pixels(canvas))
+    for size in sizes:
         base = functional.interpolate(whole, size=size, mode="bilinear", align_corners=False, antialias=True)
         canvas = base + functional.interpolate(detail, size=size, mode="bilinear", align_corners=False)
         moved = False
-        for _ in range(steps):
+        for _ in zip(range(steps), moments, strict=False):
             dy, dx = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
             shifted = canvas.roll((dy, dx), (2, 3))
             gradient = job.gradient(shifted)
@@ -96,9 +97,9 @@ def dream(
                 "this picture. Choose another layer or picture."
             )
         detail = canvas - base
-    pixels = canvas[0].permute(1, 2, 0).mul(255).round().to(torch.uint8).cpu().numpy()
+    next(moments, None)  # tells that the last step is done
     return Dream(
-        np.ascontiguousarray(pixels),
+        _pixels(canvas),
         layer,
         before,
         job.strength(canvas),
@@ -106,6 +107,11 @@ def dream(
         guide is not None,
         seed,
     )
+
+
+def _pixels(canvas: Tensor) -> npt.NDArray[np.uint8]:
+    pixels = canvas[0].permute(1, 2, 0).mul(255).round().to(torch.uint8).cpu().numpy()
+    return np.ascontiguousarray(pixels)
 
 
 class _Dreaming:

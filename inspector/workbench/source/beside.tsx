@@ -27,8 +27,8 @@ export function Beside({ live, one, other, dark }: Props) {
   const { looks } = got, ends = looks.map(({ maps }) => scaleOf(maps?.data ?? [])), common = same ? { low: Math.min(ends[0]!.low, ends[1]!.low), high: Math.max(ends[0]!.high, ends[1]!.high) } : undefined;
   return <section class="beside-inputs"><div class="two">{looks.map(({ summary, maps }, i) => {
     const size = summary.shape.reduce((a, b) => a * b, 1), line = Math.max(1, ...summary.shape) === size;
-    return <div key={i}><h4>{i ? "The other input" : "This input"}</h4><Histogram summary={summary} dark={dark} /><Statistics of={summary} />
-      {maps && (line ? size > 1 && <Curve part={maps} {...{ size, dark }} /> : <Tiles part={maps} whole={summary.shape} chosen={tile} onChoose={setTile} {...{ dark, ranked, common }} room={HALF} />)}</div>;
+    return <div key={i}><h4>{i ? "The other input" : "This input"}</h4><Histogram summary={summary} dark={dark} room={HALF} /><Statistics of={summary} />
+      {maps && (line ? size > 1 && <Curve part={maps} {...{ size, dark }} room={HALF} /> : <Tiles part={maps} whole={maps.order.map((axis) => summary.shape[axis]!)} chosen={tile} onChoose={setTile} {...{ dark, ranked, common }} room={HALF} />)}</div>;
   })}</div>
     <p class="options"><label><input type="checkbox" checked={same} onChange={() => setSame(!same)} /> same scale</label><label><input type="checkbox" checked={ranked} onChange={() => setRanked(!ranked)} /> strongest of this input first</label></p>
   </section>;

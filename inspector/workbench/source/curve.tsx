@@ -5,9 +5,9 @@ import { scaleOf } from "./pixels";
 import { readTheme } from "./theme";
 import type { Maps } from "./types";
 
-const W = 384, H = 120, LEFT = 2, LOW = 102;
+const H = 120, LEFT = 2, LOW = 102;
 
-export function Curve({ part, size, dark }: { part: Maps; /** Elements of the whole vector. */ size: number; dark: boolean }) {
+export function Curve({ part, size, dark, room: W = 384 }: { part: Maps; /** Elements of the whole vector. */ size: number; dark: boolean; /** Its width. */ room?: number }) {
   const canvas = useRef<HTMLCanvasElement>(null), [at, setAt] = useState(-1), count = part.data.length, step = Math.max(1, Math.ceil(size / Math.max(1, count)));
   const { low, high } = scaleOf(part.data), floor = Math.min(0, low), top = Math.max(0, high), span = top - floor || 1;
   const place = (i: number) => LEFT + ((i + 0.5) / count) * (W - 2 * LEFT), level = (v: number) => LOW - ((v - floor) / span) * (LOW - 6);
@@ -29,6 +29,6 @@ export function Curve({ part, size, dark }: { part: Maps; /** Elements of the wh
   }, [part, dark, at]);
   const hover = (e: MouseEvent) => { const { left, width } = canvas.current!.getBoundingClientRect(); setAt(Math.max(0, Math.min(count - 1, Math.floor(((e.clientX - left) / width) * count)))); };
   const keys = (e: KeyboardEvent) => { const by = { ArrowLeft: -1, ArrowRight: 1 }[e.key]; if (by) { setAt(Math.max(0, Math.min(count - 1, at + by))); e.preventDefault(); } };
-  return <figure class="curve"><canvas ref={canvas} width={2 * W} height={2 * H} tabIndex={0} role="img" aria-label={`Curve of ${size} numbers from ${number(low)} to ${number(high)}`} onMouseMove={hover} onMouseLeave={() => setAt(-1)} onKeyDown={keys} />
+  return <figure class="curve"><canvas ref={canvas} width={2 * W} height={2 * H} style={{ width: `${W}px` }} tabIndex={0} role="img" aria-label={`Curve of ${size} numbers from ${number(low)} to ${number(high)}`} onMouseMove={hover} onMouseLeave={() => setAt(-1)} onKeyDown={keys} />
     <figcaption>{size.toLocaleString("en")} numbers from {number(low)} to {number(high)}{step > 1 ? `, every ${step}th drawn` : ""}{at >= 0 ? `; number ${at * step} is ${number(part.data[at]!)}` : ""}.</figcaption></figure>;
 }

@@ -14,9 +14,9 @@ export function scaleOf(data: ArrayLike<number>, from = 0, to = data.length): Sc
   return low <= high ? { low, high } : { low: 0, high: 0 };
 }
 
-/** What the colours mean: both signs about zero, or from the least to the most. */
+/** What the colours mean: both signs about zero, or from zero, or from the least where all lie far above zero. */
 export function boundsOf({ low, high }: Scale): [number, number] {
-  return low < 0 ? [-Math.max(-low, high), Math.max(-low, high)] : [0, high];
+  return low < 0 ? [-Math.max(-low, high), Math.max(-low, high)] : [low > high / 2 ? low : 0, high];
 }
 
 /** Maps of a stack in one canvas, so many in a row, each pixel a number; NaN and infinities are grey. */

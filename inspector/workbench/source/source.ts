@@ -20,7 +20,8 @@ async function tensorIn(answer: Response): Promise<Tensor> {
   return { data: typeof raw[0] === "bigint" ? Float64Array.from(raw, Number) : raw, shape: shape ? shape.split(",").map(Number) : [], stored: answer.headers.get("x-stored")! };
 }
 
-const mapsIn = async (answer: Response): Promise<Maps> => ({ ...(await tensorIn(answer)), maps: (answer.headers.get("x-maps") || "0").split(",").map(Number) });
+const numbersIn = (answer: Response, header: string) => (answer.headers.get(header) ?? "").split(",").filter(Boolean).map(Number);
+const mapsIn = async (answer: Response): Promise<Maps> => ({ ...(await tensorIn(answer)), maps: numbersIn(answer, "x-maps"), order: numbersIn(answer, "x-order") });
 
 export class Live implements Source {
   live = true;

@@ -22,7 +22,7 @@ export function TensorView({ source, at, dark, heads = null }: Props) {
   const take = <T,>(asked: Promise<T>, use: (found: T) => void) => { const mine = ++turn.current; asked.then((found) => { if (mine === turn.current) use(found); }).catch((fault) => { if (mine === turn.current) setError(String(fault.message)); }); };
   useLayoutEffect(() => {
     setSummary(null); setError(""); setPart(null); setTile(0); setOrder(NONE); setBegun(performance.now());
-    take(source.look(at, ranked ? at.id : ""), (found) => { setSummary(found.summary); setPart(found.maps); });
+    take(source.look(at, ranked ? at.id : ""), (found) => { setSummary(found.summary); setPart(found.maps); setOrder(found.maps?.order ?? NONE); });
     return () => { turn.current++; };
   }, [whole]);
   useEffect(() => { if (part) document.body.dataset.value = (performance.now() - begun).toFixed(1); }, [part]);
@@ -33,7 +33,7 @@ export function TensorView({ source, at, dark, heads = null }: Props) {
   if (error) return <p class="problem" role="alert">{error}</p>;
   if (!summary) return <p class="waiting" role="status">Reading …</p>;
   const axes = order.length ? order : [...summary.shape.keys()], shape = axes.map((axis) => summary.shape[axis]!), size = shape.reduce((a, b) => a * b, 1), line = Math.max(1, ...shape) === size;
-  const laid: Ref = order.length ? { ...at, order: order.join() } : at, full = shape.length > 1 ? shape : [1, size];
+  const laid: Ref = order.some((axis, i) => axis !== i) ? { ...at, order: order.join() } : at, full = shape.length > 1 ? shape : [1, size];
   return <div class="tensor">
     <Histogram summary={summary} dark={dark} />
     <Statistics of={summary} />
@@ -41,6 +41,6 @@ export function TensorView({ source, at, dark, heads = null }: Props) {
     {part && line && size > 1 && <Curve {...{ part, size, dark }} />}
     {part && !line && (heads ? <Attention {...{ part, dark, ranked }} whole={full} tokens={heads} onRank={(on) => again(order, on)} />
       : <><Tiles {...{ part, dark, ranked }} whole={full} chosen={tile} onChoose={setTile} onRank={(on) => again(order, on)} /><Surface {...{ part, tile, dark }} /></>)}
-    {source.live && summary.counts.length > 0 && <Numbers source={source as Live} at={laid} shape={shape} axes={axes} />}
+    {source.live && summary.counts.length > 0 && <Numbers source={source as Live} at={laid} stored={at} shape={shape} axes={axes} />}
   </div>;
 }

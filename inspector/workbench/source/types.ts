@@ -28,8 +28,8 @@ export interface Summary {
 }
 
 export interface Tensor { data: Float32Array | Float64Array | Int32Array; shape: number[]; stored: string }
-/** Maps (maps, h, w) of a tensor, and their numbers along its leading axes. */
-export interface Maps extends Tensor { maps: number[] }
+/** Maps (maps, h, w) of a tensor, their numbers along its leading axes, and the order that its axes were taken in. */
+export interface Maps extends Tensor { maps: number[]; order: number[] }
 
 export interface Schema {
   title: string; description: string; required: string[]; "x-group": string;
