@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 import inspector
 from inspector.execution import capture, prepare, random_feeds, stream
 from inspector.execution.moments import measure
+from inspector.execution.planner import Strategy
 
 REAL = [
     "basic_pitch/nmp.onnx",
@@ -100,6 +101,53 @@ def test_one_prepared_capture_serves_many_inputs(classifier: inspector.Model) ->
         kept = set(lazily.kept)
         assert len(kept) < len(at_once) / 2
         assert all(same(lazily[key], at_once[key]) for key in at_once)
+
+
+def test_feeds_of_another_shape_need_another_preparation(classifier: inspector.Model) -> None:
+    prepared = prepare(classifier, np.zeros((1, 3, 224, 224), np.float32), "features/0")
+    with pytest.raises(inspector.InspectorError, match=r"prepared for \(1, 3, 224, 224\)"):
+        prepared.run(np.zeros((2, 3, 224, 224), np.float32))
+
+
+def reshaping() -> inspector.Model:
+    """What keeps the elements in order, beside a Transpose, which does not, and a Reshape of an input."""
+    nodes = [
+        helper.make_node("Reshape", ["x", "six"], ["fed"]),
+        helper.make_node("Relu", ["x"], ["made"]),
+        helper.make_node("Reshape", ["made", "six"], ["flat"]),
+        helper.make_node("Identity", ["flat"], ["same"]),
+        helper.make_node("Unsqueeze", ["same", "axis"], ["wider"]),
+        helper.make_node("Transpose", ["made"], ["turned"]),
+        helper.make_node("Add", ["wider", "wider"], ["y"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([6]), "six"),
+        numpy_helper.from_array(np.array([0]), "axis"),
+    ]
+    floats = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes, "reshaping", [helper.make_tensor_value_info("x", floats, ["a", 3])],
+        [helper.make_tensor_value_info("y", floats, None)], constants,
+    )  # fmt: skip
+    return inspector.open_model(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    )
+
+
+@pytest.mark.parametrize("strategy", ["all", "segments", "checkpoint"])
+def test_a_reshaped_value_is_a_view_of_its_source(strategy: Strategy) -> None:
+    model, feeds = reshaping(), {"x": np.arange(-2, 4, dtype=np.float32).reshape(2, 3)}
+    prepared = prepare(model, feeds, strategy=strategy)
+    captured = prepared.run(feeds)
+    relu = np.maximum(feeds["x"], 0)
+    for key, value in {"flat": relu.ravel(), "same": relu.ravel(), "wider": relu.reshape(1, 6)}.items():
+        np.testing.assert_array_equal(captured[key], value)
+        assert strategy != "all" or np.shares_memory(captured[key], captured["made"])
+    np.testing.assert_array_equal(captured["turned"], relu.T)
+    np.testing.assert_array_equal(captured["fed"], feeds["x"].ravel())
+    if strategy == "all":
+        whole = prepared.runner._whole
+        assert whole.outputs == ["fed", "made", "turned", "y"]
 
 
 def test_streaming_gives_every_value_once(classifier: inspector.Model) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inspector import execution
-from inspector.errors import UnknownName
+from inspector.errors import BadInput, UnknownName
 from inspector.execution.feeds import complete_feeds
 from inspector.execution.inputs import Inputs, feeds_of
 from inspector.execution.moments import Moments, measure
@@ -146,8 +146,19 @@ class Prepared:
     runner: Runner
 
     def run(self, feeds: Mapping[str, npt.ArrayLike] | npt.ArrayLike) -> Capture:
-        """Capture the planned values for these inputs."""
+        """Capture the planned values for these inputs.
+
+        Raises:
+            BadInput: the feeds do not fit, or have other shapes than those planned for.
+        """
         arrays, notes = complete_feeds(self.model, feeds)
+        for name, array in arrays.items():
+            planned = self.plan.values[name].shape if name in self.plan.values else array.shape
+            if array.shape != planned:
+                raise BadInput(
+                    f"input {name!r} has shape {array.shape}; this capture was prepared for {planned}. "
+                    "Prepare one for the new shape."
+                )
         kept, absent = self.runner.run(arrays)
         ran = self.runner.device
         notes = (*notes, *self.runner.notes)

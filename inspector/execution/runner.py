@@ -18,6 +18,7 @@ from inspector.execution.exposing import Exposed, Outlet, expose
 from inspector.execution.graph_statistics import Counters, add_statistics
 from inspector.execution.moments import Moments
 from inspector.execution.planner import Plan
+from inspector.execution.reshaped import Reshaped, reshaped
 from inspector.execution.segments import Segment, segment_graph
 from inspector.execution.session import Fusion, Session, Settings, open_session, run
 from inspector.model import Model
@@ -41,10 +42,21 @@ _LISTED = 8
 
 @dataclass(eq=False)
 class Part:
-    """A session together with the outlets that it was built for."""
+    """A session together with the outlets that it was built for, and what is read off them."""
 
     session: Session
     exposed: Exposed
+    reshaped: Mapping[str, Reshaped] = field(default_factory=dict)
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """Values that it gives, or says why not."""
+        return frozenset((*self.exposed.outlets, *self.exposed.refused, *self.reshaped))
+
+    @cached_property
+    def outputs(self) -> list[str]:
+        """Outputs of the session that are fetched."""
+        return self.exposed.outputs
 
 
 @dataclass(eq=False)
@@ -194,11 +206,23 @@ class Runner:
             return self._build_counting()
         keys = plan.keys if plan.strategy == "all" else plan.checkpoints
         later = self._in_bodies if plan.strategy == "checkpoint" else ()
-        exposed = expose(plan.graph, keys, plan.values, last=last, flagged=later)
-        return Part(
-            self._open(exposed.proto, self._settings(self._fusion(keys), scattered=plan.strategy == "all")),
-            exposed,
-        )
+        settings = self._settings(self._fusion(keys), scattered=plan.strategy == "all")
+        return self._part(plan.graph, keys, settings, last=last, flagged=later)
+
+    def _part(
+        self,
+        proto: onnx.ModelProto,
+        keys: Sequence[str],
+        settings: Settings,
+        *,
+        last: bool,
+        flagged: Sequence[str] = (),
+    ) -> Part:
+        """A session for these values; in the host's memory one shape of them is another's view."""
+        values = self.plan.values
+        views = reshaped(proto.graph, keys, values) if self.chosen.name == "cpu" else {}
+        exposed = expose(proto, [k for k in keys if k not in views], values, last=last, flagged=flagged)
+        return Part(self._open(exposed.proto, settings), exposed, views)
 
     @property
     def _in_bodies(self) -> list[str]:
@@ -232,7 +256,7 @@ class Runner:
     ) -> tuple[Found, Absent]:
         keys = list(dict.fromkeys([*wanted, *segment.outputs]))
         part = self.parts.get(index)
-        if part is None or not set(keys) <= set(part.exposed.outlets) | set(part.exposed.refused):
+        if part is None or not part.keys.issuperset(keys):
             part = self._build_part(segment, keys, last=False)
             self.parts[index] = part
         try:
@@ -246,10 +270,9 @@ class Runner:
     def _build_part(self, segment: Segment, keys: Sequence[str], *, last: bool) -> Part:
         nodes = self.plan.graph.graph.node[segment.start : segment.stop]
         proto = segment_graph(self.plan.graph, nodes, segment.inputs, self.plan.values)
-        exposed = expose(proto, keys, self.plan.values, last=last)
         fusion: Fusion = "none" if self.plan.mode == "exact" else "extended"
         shared = self.plan.strategy == "segments"
-        return Part(self._open(exposed.proto, self._settings(fusion, shared=shared)), exposed)
+        return self._part(proto, keys, self._settings(fusion, shared=shared), last=last)
 
     def _settings(self, fusion: Fusion, *, shared: bool = False, scattered: bool = False) -> Settings:
         return Settings(fusion, shared=shared, scattered=scattered, threads=self.threads)
@@ -308,7 +331,7 @@ def _fetch(part: Part, feeds: Mapping[str, Any], *, shrink: bool = False) -> tup
     outlets = part.exposed.outlets
     if not outlets and not part.exposed.flags:
         return {}, {}
-    names = part.exposed.outputs
+    names = part.outputs
     if part.session.device == "cuda" and can_stay(part.session, feeds, names):
         outputs = run_bound(part.session, feeds, names, "cuda", shrink=shrink)
     else:
@@ -325,6 +348,8 @@ def _fetch(part: Part, feeds: Mapping[str, Any], *, shrink: bool = False) -> tup
             absent[key] = EMPTY_OPTIONAL
         else:
             found[key] = value
+    for key, view in part.reshaped.items():
+        found[key] = found[view.source].reshape(view.shape)
     for key, flag in part.exposed.flags.items():
         if not np.all(on_host(results[flag])):
             absent[key] = NOT_TAKEN
