@@ -39,6 +39,8 @@ from inspector.server import Workplace, start
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 STEPS = ("MatMul", "Relu", "MatMul", "Sigmoid", "MatMul", "Tanh", "Mul", "Add")
 SIZE = {"width": 1400, "height": 900}
+PAIRED = 5000
+"""Two graphs of at most so many nodes are compared; larger ones take the alignment minutes."""
 
 PROBE = """(tool) => {
   const say = (name, text) => document.body.setAttribute('data-bench-' + name, text);
@@ -165,6 +167,44 @@ def _measured(launch: Callable[[], Any], tool: str, url: str, nodes: int, limit:
     browser.close()
 
 
+PAN = """count => new Promise(done => {
+  const times = [];
+  let last = performance.now();
+  const step = now => {
+    times.push(now - last); last = now;
+    comparison.pan(0, 0, times.length % 60 < 30 ? 20 : -20);
+    if (times.length < count) return requestAnimationFrame(step);
+    times.sort((a, b) => a - b);
+    const at = share => times[Math.floor(share * count)].toFixed(1);
+    done(at(0.5) + ' ms (' + at(0.95) + ')');
+  };
+  requestAnimationFrame(step);
+})"""
+
+
+def _pair(launch: Callable[[], Any], path: Path, nodes: int, limit: int) -> Iterator[Row]:
+    """Two graphs, an operator in forty changed, everything open, moved together; no rival aligns them."""
+    other = path.with_name("other.onnx")
+    changed = onnx.load(path)
+    for node in list(changed.graph.node)[5::40]:
+        node.op_type = "Relu" if len(node.input) == 1 else node.op_type
+    onnx.save(changed, other)
+    with Workplace() as workplace:
+        workplace.first = (workplace.add(path), workplace.add(other))
+        with start(workplace) as address:
+            browser = launch()
+            page = browser.new_page(viewport=SIZE)
+            page.goto(address.url)
+            page.wait_for_function("() => Number(document.body.dataset.pairs) > 0", timeout=4000 * limit)
+            page.locator(".pairs").get_by_role("button", name="All", exact=True).click()
+            page.wait_for_function("n => Number(document.body.dataset.pairs) > n", arg=nodes * 0.9)
+            for name, zoom in (("as read", "0"), ("whole", "comparison.fit()")):
+                page.evaluate(zoom)
+                page.wait_for_timeout(1000)
+                yield Row(f"Workbench, two side by side, {name}", nodes, "", page.evaluate(PAN, 120))
+            browser.close()
+
+
 @contextmanager
 def _served(command: list[str], url: str, limit: int) -> Generator[str]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -186,6 +226,8 @@ def _rows(launch: Callable[[], Any], path: Path, nodes: int, rivals: Path, limit
         workplace.first = (workplace.add(path),)
         with start(workplace) as address:
             yield from _measured(launch, "workbench", address.url, nodes, limit)
+    if nodes <= PAIRED:
+        yield from _pair(launch, path, nodes, limit)
     for tool, program, port in (("netron", "netron", 18_081), ("explorer", "model-explorer", 18_082)):
         found, origin = shutil.which(program, path=str(rivals)), f"http://127.0.0.1:{port}/"
         if found is None:

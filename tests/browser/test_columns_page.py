@@ -115,3 +115,21 @@ def test_the_strip_leads_to_any_column(shown: Callable[[onnx.ModelProto], Any]) 
     assert page.evaluate("workbench.eye().x") > page.evaluate("workbench.placed().width") / 2
     page.mouse.click(strip["x"] + 10, strip["y"] + strip["height"] / 2)
     assert page.evaluate("workbench.eye().x") < page.evaluate("workbench.placed().width") / 4
+
+
+ROW = """y => {
+  const c = document.querySelector('.drawing canvas'), w = c.width - 300;
+  return [...c.getContext('2d').getImageData(0, y, w, 60).data].join();
+}"""
+
+
+def test_a_whole_drawing_is_moved_not_painted_again(shown: Callable[[onnx.ModelProto], Any]) -> None:
+    page = shown(structures.chain(2000))
+    page.get_by_role("button", name="Fit").click()
+    page.wait_for_function("() => Number(document.body.dataset.drawn) > 2000")
+    before = page.evaluate(ROW, 300)
+    assert len(set(before.split(","))) > 20, "the picture is not blank"
+    page.locator(".drawing canvas").first.hover(position={"x": 5, "y": 5})
+    page.mouse.wheel(0, 40)
+    page.wait_for_function("() => document.body.dataset.drawn === '0'")
+    assert page.evaluate(ROW, 260) == before

@@ -1,4 +1,5 @@
 // How is a placed graph painted? Only what is in view, with as much detail as the zoom can show.
+import { FarPicture } from "./far_picture";
 import { cut, plain, type Graph } from "./graph";
 import { HEAD, PORTAL, type Placed } from "./layout";
 import type { Shades } from "./overlays";
@@ -8,10 +9,14 @@ import { css, familyLook, sequential, type Theme } from "./theme";
 
 export interface Eye { x: number; y: number; k: number }
 export interface Marks { selected: number; hover: number; found: Set<number>; near: Set<number> }
-interface View { x0: number; x1: number; y0: number; y1: number }
+export interface View { x0: number; x1: number; y0: number; y1: number }
 const BAND = 600, FONT = "system-ui, sans-serif", SIZE = 12;
 /** No text is painted smaller, in pixels of the screen. */
 const LEGIBLE = 7;
+/** A whole drawing is never painted narrower, in pixels of the screen. */
+const THIN = 28;
+/** Below this zoom neither edges nor rims are seen. */
+const FAINT = 0.03;
 
 export class Painter {
   private readonly boxes = new Map<number, number[]>();
@@ -27,6 +32,7 @@ export class Painter {
   private readonly bands: { i: number; y: number }[] = [];
   private readonly widths = new Map<string, number>();
   readonly place = new Map<number, number>();
+  private readonly far = new FarPicture();
   drawn = 0;
 
   constructor(readonly graph: Graph, readonly placed: Placed) {
@@ -64,6 +70,7 @@ export class Painter {
     const a = Math.floor(y0 / BAND), b = Math.floor(y1 / BAND);
     if (a === b) return from.get(a) ?? [];
     const found = new Set<number>();
+    if (b - a > from.size) { for (const list of from.values()) for (const i of list) found.add(i); return found; }
     for (let band = a; band <= b; band++) for (const i of from.get(band) ?? []) found.add(i);
     return found;
   }
@@ -80,18 +87,25 @@ export class Painter {
     c.setTransform(dpr, 0, 0, dpr, 0, 0);
     c.fillStyle = theme.page;
     c.fillRect(0, 0, w, h);
-    c.setTransform(dpr * eye.k, 0, 0, dpr * eye.k, -eye.x * eye.k * dpr, -eye.y * eye.k * dpr);
+    const swell = Math.max(1, THIN / (this.placed.width * eye.k)), middle = (this.placed.width / 2) * eye.k * (1 - swell);
     const view = { x0: eye.x, x1: eye.x + w / eye.k, y0: eye.y, y1: eye.y + h / eye.k };
-    this.frames(c, view, eye.k, theme);
-    if (eye.k > 0.03) this.lines(c, view, eye.k, theme, marks);
     this.drawn = 0;
+    if (this.far.show(c, this, view, eye.k, dpr, swell, theme, marks, shades)) return;
+    c.setTransform(dpr * eye.k * swell, 0, 0, dpr * eye.k, (middle - eye.x * eye.k) * dpr, -eye.y * eye.k * dpr);
+    this.content(c, view, eye.k, theme, marks, shades);
+    if (eye.k > 0.3) this.portals(c, view, eye.k, theme);
+    this.heads(c, view, eye.k, theme, marks);
+  }
+
+  /** Open blocks, edges and boxes in view. */
+  content(c: CanvasRenderingContext2D, view: View, k: number, theme: Theme, marks: Marks, shades: Shades | null): void {
+    this.frames(c, view, k, theme);
+    if (k > FAINT) this.lines(c, view, k, theme, marks);
     for (const i of this.seen(this.boxes, view.y0, view.y1)) {
       if (this.placed.x[i]! > view.x1 || this.placed.x[i]! + this.placed.w[i]! < view.x0) continue;
       this.drawn++;
-      this.box(c, i, eye.k, theme, marks, shades);
+      this.box(c, i, k, theme, marks, shades);
     }
-    if (eye.k > 0.3) this.portals(c, view, eye.k, theme);
-    this.heads(c, view, eye.k, theme, marks);
   }
 
   private frames(c: CanvasRenderingContext2D, view: View, k: number, theme: Theme): void {
@@ -101,6 +115,7 @@ export class Painter {
       if (placed.y[i]! > view.y1 || placed.y[i]! + placed.h[i]! < view.y0) continue;
       const depth = graph.depth[placed.id[i]! - graph.items.length]!;
       c.fillStyle = theme.tints[Math.min(4, depth)]!;
+      if (k < FAINT) { c.fillRect(placed.x[i]!, placed.y[i]!, placed.w[i]!, placed.h[i]!); continue; }
       round(c, placed.x[i]!, placed.y[i]!, placed.w[i]!, placed.h[i]!, 8); c.fill(); c.stroke();
     }
   }
