@@ -18,6 +18,7 @@ from onnx import helper
 from torch import Tensor
 from torch.nn import functional
 
+from inspector.autograd.attending import attend
 from inspector.autograd.compiler import finished
 from inspector.autograd.program import Block, Step
 from inspector.autograd.registry import Operator
@@ -32,7 +33,7 @@ RANK = 4
 def fused(block: Block, weights: Mapping[str, Any], *, attention: bool = True) -> Block:
     """The block with every recognised chain as one step, which stands where the chain's last node stood.
 
-    The fused kernel of attention has no second derivative: without `attention` its chains stay.
+    On a GPU the fused kernel of attention has no second derivative: without `attention` its chains stay.
     """
     found = _Chains(block, weights)
     for position in range(len(block.steps)):
@@ -312,12 +313,12 @@ def _attend(scale: float, q: Tensor, keys: Tensor, v: Tensor, mask: Tensor | Non
         scores = q @ keys * scale
         return torch.softmax(scores if mask is None else scores + mask, -1) @ v
     if mask is None:
-        return functional.scaled_dot_product_attention(q, keys.mT, v, scale=scale)
+        return attend(q, keys.mT, v, None, scale)
     mask = mask if mask.ndim > 1 else mask.reshape(1, -1)
     # a query that may see no key gives NaN, as the chain does; kernels differ there
     blind = torch.isneginf(mask).all(-1, keepdim=True)
     finite = mask.clamp(min=torch.finfo(mask.dtype).min)
-    y = functional.scaled_dot_product_attention(q, keys.mT, v, finite, scale=scale)
+    y = attend(q, keys.mT, v, finite, scale)
     return torch.where(blind, torch.nan, y)
 
 

@@ -66,7 +66,7 @@ class Watch:
 
 @dataclass(slots=True)
 class State:
-    """Everything one run changes."""
+    """Everything one run changes. `altered`: a weight or a value is not what the graph makes it."""
 
     env: dict[str, Any]
     generator: torch.Generator
@@ -74,6 +74,7 @@ class State:
     dtype: torch.dtype
     straight_through: bool = False
     watch: Watch | None = None
+    altered: bool = False
 
     @property
     def moved(self) -> bool:

@@ -248,7 +248,8 @@ class Network(nn.Module):
             else:
                 if self._planner is None:
                     joins = self.dtype == torch.float32
-                    self._planner = Planner(self.block, self.weights, joins=joins)
+                    attention = joins and self.device.type == "cpu"
+                    self._planner = Planner(self.block, self.weights, joins=joins, attention=attention)
                 self._planner.run(state)
         return tuple(None if key is None else state.env[key] for key in self.block.outputs)
 
@@ -270,7 +271,9 @@ class Network(nn.Module):
             env[name] = value if watch is None else watch.bind(name, value)
         generator = torch.Generator(device="cpu")
         generator.manual_seed(self.seed)
-        return State(env, generator, self.device, self.dtype, self.straight_through, watch)
+        altered = watch is not None and bool(watch.operators or watch.nodes or watch.values)
+        altered = altered or not feeds.keys() <= set(self.block.inputs)
+        return State(env, generator, self.device, self.dtype, self.straight_through, watch, altered)
 
     def _fitting(self, name: str, value: Any, declared: onnx.TypeProto | None) -> Any:
         if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind not in "O":

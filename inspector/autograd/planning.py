@@ -1,4 +1,4 @@
-"""Which steps does a run really take? Chains joined, names passed on, shape arithmetic remembered.
+"""Which steps does a run really take? Chains joined, names passed on, shapes remembered.
 
 Nothing of it can be seen: whatever a tap, an override or a changed weight touches runs as it is written.
 """
@@ -6,7 +6,7 @@ Nothing of it can be seen: whatever a tap, an override or a changed weight touch
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,8 @@ from inspector.autograd.compiler import finished
 from inspector.autograd.fusing import fused
 from inspector.autograd.interpreter import State, Watch, run_steps
 from inspector.autograd.program import Block, Step
-from inspector.autograd.shapes import ROOTS, arithmetic
+from inspector.autograd.shapes import ROOTS, arithmetic, steady
+from inspector.autograd.views import MOVES, Known, simplified
 
 __all__ = ["Planner"]
 
@@ -27,6 +28,8 @@ SMALL = 1024
 KEPT = 8
 """Shapes of inputs, and sets of touched nodes, that are remembered at once."""
 
+PLAIN = frozenset({torch.float32, torch.float16, torch.bfloat16})
+
 Guard = tuple[str, Tensor, int]
 """A value key, the tensor it had and that tensor's version, which counts writes in place."""
 
@@ -34,8 +37,11 @@ Guard = tuple[str, Tensor, int]
 class Planner:
     """The ways through one block, for one precision and device."""
 
-    def __init__(self, block: Block, weights: Mapping[str, Any], *, joins: bool) -> None:
+    def __init__(
+        self, block: Block, weights: Mapping[str, Any], *, joins: bool, attention: bool = False
+    ) -> None:
         self.block = block
+        self._joins = joins
         fixed = {
             key: value for key, value in weights.items() if key not in block.inputs and _is_lasting(value)
         }
@@ -44,11 +50,15 @@ class Planner:
         self._kinds: dict[str, set[str]] = {}
         for step in block.steps:
             self._kinds.setdefault(step.node.op_type, set()).add(step.key)
-        steps = fused(block, fixed, attention=False).steps if joins else ()
+        steps = fused(block, fixed, attention=attention).steps if joins else ()
         self._joined = {step.key: step for step in steps if step.parts}
         self._guards = {key: _swallowed(step, fixed) for key, step in self._joined.items()}
         self._movable = {part.key for step in self._joined.values() for part in step.parts}
-        self._movable |= arithmetic(block.steps, self._numbers) | self._kinds.get("Identity", set())
+        self._movable |= arithmetic(block.steps, self._numbers)
+        for kind in ("Identity", *((*MOVES, "Gather", "Gemm", "MatMul") if joins else ())):
+            self._movable |= self._kinds.get(kind, set())
+        self._wanted = {key for key in block.outputs if key}
+        self._wanted.update(key for step in block.steps for inner in step.blocks for key in inner.captures)
         self._plans: dict[frozenset[str], _Plan] = {}
 
     def run(self, state: State) -> None:
@@ -85,8 +95,6 @@ class Planner:
     def _plan(self, touched: frozenset[str]) -> _Plan:
         ends = [s for s in self._joined.values() if not touched.intersection(p.key for p in s.parts)]
         instead = {part.key: None for step in ends for part in step.parts} | {s.key: s for s in ends}
-        wanted = {key for key in self.block.outputs if key}
-        wanted.update(key for step in self.block.steps for inner in step.blocks for key in inner.captures)
         names: dict[str, str] = {}
         steps: list[Step] = []
         for written in self.block.steps:
@@ -95,12 +103,13 @@ class Planner:
                 continue
             step = _renamed(step, names)
             inputs = step.inputs
-            if _passes_on(step) and step.key not in touched and step.outputs[0] not in wanted:
+            if _passes_on(step) and step.key not in touched and step.outputs[0] not in self._wanted:
                 names[str(step.outputs[0])] = str(inputs[0])
             else:
                 steps.append(step)
         block = finished(dataclasses.replace(self.block, steps=tuple(steps)))
-        return _Plan(block, arithmetic(steps, self._numbers, touched), self._numbers)
+        closed = touched if self._joins else None
+        return _Plan(block, arithmetic(steps, self._numbers, touched), self._numbers, self._wanted, closed)
 
 
 def _is_number(key: str, value: Any, block: Block) -> bool:
@@ -127,7 +136,10 @@ def _swallowed(step: Step, weights: Mapping[str, Any]) -> tuple[Guard, ...]:
 
 
 def _holds(guards: tuple[Guard, ...], env: Mapping[str, Any]) -> bool:
-    return all(env.get(key) is tensor and tensor._version == version for key, tensor, version in guards)
+    for key, tensor, version in guards:
+        if env.get(key) is not tensor or tensor._version != version:
+            return False
+    return True
 
 
 def _remember(held: dict[Any, Any], key: Any, value: Any) -> None:
@@ -163,11 +175,16 @@ class _Memory:
 
 @dataclass
 class _Plan:
-    """The steps of a block, and what is known of them by the shapes of the inputs (None: it varies)."""
+    """The steps of a block, and what is known of them by the shapes of the inputs (None: it varies).
+
+    `wanted` are values that must be made, `closed` the steps that run as written (None: all of them).
+    """
 
     block: Block
     arithmetic: set[str]
     numbers: set[str]
+    wanted: set[str]
+    closed: frozenset[str] | None
     memories: dict[Any, _Memory | None] = field(default_factory=dict[Any, "_Memory | None"])
 
     def run(self, state: State) -> None:
@@ -175,7 +192,7 @@ class _Plan:
         if not self.arithmetic or not _is_plain():
             run_steps(steps, state)
             return
-        shapes = tuple(tuple(getattr(env.get(key), "shape", ())) for key in self.block.inputs)
+        shapes = (state.altered, *(tuple(getattr(env.get(k), "shape", ())) for k in self.block.inputs))
         memory = self.memories.get(shapes)
         if memory is not None and _holds(memory.guards, {**env, **memory.values}):
             env.update(memory.values)
@@ -195,12 +212,17 @@ class _Plan:
         """Run everything and keep what shape arithmetic gave; None if that lives no longer than this run."""
         env, kept = state.env, dict[str, Tensor]()
         guards: dict[str, Guard] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
         left: list[Step] = []
         lasting = True
         for position, step in enumerate(self.block.steps):
             root = step.node.op_type in ROOTS and step.inputs[0] not in kept
             if step.key not in self.arithmetic or not (root or self._is_known(step, kept)):
-                run_steps((step,), state)
+                _note(step.inputs, env, shapes)
+                run_steps((dataclasses.replace(step, frees=()),), state)
+                _note(step.outputs, env, shapes)
+                for key in step.frees:
+                    env.pop(key, None)
                 left.append(step)
                 continue
             shape = tuple(getattr(env[str(step.inputs[0])], "shape", ())) if root else ()
@@ -220,11 +242,60 @@ class _Plan:
                 left.append(
                     dataclasses.replace(step, function=check, attributes={}, takes_context=False, outputs=())
                 )
-        steps = finished(dataclasses.replace(self.block, steps=tuple(left))).steps
-        return _Memory(kept, tuple(guards.values()), steps) if lasting else None
+        if not lasting:
+            return None
+        if not state.altered:
+            left = self._fewer(left, kept, shapes, guards, env)
+        block = finished(dataclasses.replace(self.block, steps=tuple(left)))
+        if any(isinstance(step.function, _Check) for step in left):  # it may go on as written
+            return _Memory(kept, tuple(guards.values()), block.steps)
+        read = {key for step in left for key in step.inputs} | self.wanted
+        values = {key: value for key, value in kept.items() if key in read}
+        needed = tuple(guard for key, guard in guards.items() if key in values or key not in kept)
+        return _Memory(values, needed, block.steps)
+
+    def _fewer(
+        self,
+        left: list[Step],
+        kept: Mapping[str, Tensor],
+        shapes: Mapping[str, tuple[int, ...]],
+        guards: dict[str, Guard],
+        env: Mapping[str, Any],
+    ) -> list[Step]:
+        """The steps with views joined, where no shape depends on a value."""
+        fixed = {**{key: env[key] for key in self.numbers if key in env}, **kept}
+        made = {key for step in self.block.steps for key in step.outputs}
+        settled = steady(left, shapes.keys() - made, fixed)
+        checks = [step for step in left if isinstance(step.function, _Check)]
+        if self.closed is None or not all(step.inputs[0] in settled for step in checks):
+            return left
+        for step in left:
+            if step.node.op_type in (*MOVES, "Gather"):
+                read = {key for key in step.inputs[1:] if key in fixed and key not in guards}
+                guards.update((key, (key, fixed[key], fixed[key]._version)) for key in read)
+        numbers = {key: int(value) for key, value in fixed.items() if _is_place(value)}
+        known = Known({key: shapes[key] for key in settled & shapes.keys()}, numbers, fixed.keys())
+        return simplified([s for s in left if s.outputs], known, self.wanted, self.closed)
 
     def _is_known(self, step: Step, kept: Mapping[str, Tensor]) -> bool:
         return all(key is None or key in kept or key in self.numbers for key in step.inputs)
+
+
+def _note(keys: Iterable[str | None], env: Mapping[str, Any], shapes: dict[str, tuple[int, ...]]) -> None:
+    """Write down the shapes of what is made of plain floats."""
+    for key in keys:
+        value = env.get(key or "")
+        if key and key not in shapes and isinstance(value, Tensor) and value.dtype in PLAIN:
+            shapes[key] = tuple(value.shape)
+
+
+def _is_place(value: Any) -> bool:
+    return (
+        isinstance(value, Tensor)
+        and not value.ndim
+        and value.dtype == torch.int64
+        and value.device.type == "cpu"
+    )
 
 
 def _is_lasting(value: Any) -> bool:
