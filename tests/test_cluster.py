@@ -17,6 +17,8 @@ from inspector.errors import DeviceUnavailable, UnknownName
 from inspector.execution import data_statistics
 from inspector.execution.engines import run_each, run_parts
 from inspector.methods import attribute_folder, dissection
+from inspector.methods.dissection import strongest
+from inspector.progress import Step, listening
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -47,6 +49,51 @@ def test_top_images_are_the_same_bits(ray: Any, classifier: inspector.Model, fol
     assert here.hits == there.hits
     assert here.images == there.images == 7
     assert here.skipped == there.skipped
+
+
+def test_an_interrupted_ranking_goes_on(
+    ray: Any, classifier: inspector.Model, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also with another engine than it began with."""
+    monkeypatch.setattr(strongest, "SAVE_EVERY", 1)
+    whole = dissection.top_images(classifier, folder, "relu_4", k=3)
+    for engines in (("ray", "ray"), ("embedded", "ray"), ("ray", "embedded")):
+        state = tmp_path / f"{'-'.join(engines)}.npz"
+        with pytest.raises(Stopped), listening(stop_at(4)):
+            dissection.top_images(classifier, folder, "relu_4", k=3, engine=engines[0], state=state)
+        resumed = dissection.top_images(classifier, folder, "relu_4", k=3, engine=engines[1], state=state)
+        assert resumed.hits == whole.hits
+        assert resumed.images == whole.images == 7
+        assert resumed.skipped == whole.skipped
+        assert resumed.notes == ("4 images were ranked by an earlier run.",)
+
+
+def test_a_ranking_survives_a_killed_worker(ray: Any, classifier: inspector.Model, folder: Path) -> None:
+    killed: list[int] = []
+    own = ray.remote(lambda: os.getpid())
+
+    def kill(step: Step) -> None:
+        if step.done == 1 and not killed:
+            killed.append(ray.get(own.remote()))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with listening(kill):
+        there = dissection.top_images(classifier, folder, "relu_4", k=3, engine="ray")
+    assert killed
+    assert there.hits == dissection.top_images(classifier, folder, "relu_4", k=3).hits
+    assert there.images == 7
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_at(count: int) -> Callable[[Step], None]:
+    def listener(step: Step) -> None:
+        if step.done == count:
+            raise Stopped
+
+    return listener
 
 
 def test_dissections_are_the_same_bits(ray: Any, classifier: inspector.Model) -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from inspector.errors import BadInput
 from inspector.execution.picture_files import PICTURE_SUFFIXES, as_picture, read_picture
 
-__all__ = ["Item", "listing", "stream_pictures"]
+__all__ = ["Item", "count_pictures", "listing", "stream_pictures"]
 
 THREADS = 2
 AHEAD = 6
@@ -64,7 +64,23 @@ def stream_pictures(data: str | Path, *, only: Container[str] | None = None) -> 
         while waiting:
             yield waiting.popleft().result()
     if not found:
-        raise BadInput(f"{path} holds no picture, .tar or .npz.")
+        raise _nothing(path)
+
+
+def count_pictures(data: str | Path) -> int:
+    """How many there are, whether they can be read or not.
+
+    Raises:
+        BadInput: there is none, or a shard is broken.
+    """
+    count = sum(1 for _ in _every(Path(data)))
+    if not count:
+        raise _nothing(Path(data))
+    return count
+
+
+def _nothing(path: Path) -> BadInput:
+    return BadInput(f"{path} holds no picture, .tar or .npz.")
 
 
 def _decoded(name: str, read: Callable[[], Pixels]) -> Item:

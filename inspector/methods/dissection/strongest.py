@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,23 @@ import numpy.typing as npt
 
 from inspector.errors import BadInput
 from inspector.execution import Preprocess
-from inspector.execution.engines import run_parts
+from inspector.execution.engines import run_each
 from inspector.methods.dissection.layer_maps import LayerMaps, open_layers
 from inspector.methods.dissection.ranking import Ranking
 from inspector.methods.dissection.receptive import receptive_window
-from inspector.methods.dissection.sources import listing, stream_pictures
+from inspector.methods.dissection.sources import count_pictures, listing, stream_pictures
 from inspector.model import Model
 from inspector.progress import track
 
 __all__ = ["Hit", "TopImages", "top_images"]
 
 SAVE_EVERY = 100
-"""Images between two saves of the state."""
+"""Images between two saves of the state, and the most of one task on a cluster."""
+
+TASKS = 16
+"""Tasks into which a small data set is cut on a cluster."""
+
+RANKING = "Ranking images"
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -84,7 +89,7 @@ def top_images(
     """Stream the data through the model once; memory does not grow with the number of images.
 
     `show` lists units, or is the number of strongest units, whose pictures are fetched in a second pass
-    over their images alone. `state` is a file from which an interrupted run goes on (embedded engine).
+    over their images alone. `state` is a file from which an interrupted run goes on, with whatever engine.
     `engine` is "embedded" or "ray[:address]"; both give the same bits.
 
     Raises:
@@ -97,17 +102,12 @@ def top_images(
     mark = hashlib.sha256(
         json.dumps([model.digest, layers.keys, k, layers.recipe.to_dict(), listing(path)]).encode()
     ).hexdigest()
-    resumed = work.load(state, mark) if engine == "embedded" else 0
-    if engine == "embedded":
-        pictures = stream_pictures(path, only=_Later(work.done) if resumed else None)
-        for item in track(pictures, "Ranking images"):
-            work.add(item.name, item.picture, item.problem)
-            if state is not None and work.done % SAVE_EVERY == 0:
-                work.save(state, mark)
-    else:
-        rank = functools.partial(_rank_part, layers, path, k)
-        for found in run_parts(engine, rank, "Ranking images", gpu=device == "cuda"):
-            work.merge(found)
+    resumed = work.load(state, mark)
+    saved = resumed
+    for done in _passed(work, engine, gpu=device == "cuda"):
+        if state is not None and done - saved >= SAVE_EVERY:
+            work.save(state, mark)
+            saved = done
     if work.ranking is None:
         first = next(iter(work.skipped.items()))
         raise BadInput(f"{data}: none of {work.done} images could be read; {first[0]}: {first[1]}")
@@ -115,22 +115,27 @@ def top_images(
     return work.finished(show, notes)
 
 
-class _Share:
-    """Every `parts`-th name that is asked for, from number `part` on."""
+def _passed(work: _Pass, engine: str, *, gpu: bool) -> Iterator[int]:
+    """Rank the images that are left, and give after some of them how many are done."""
+    if engine == "embedded":
+        for item in track(stream_pictures(work.data, only=_Later(work.done)), RANKING):
+            work.add(item.name, item.picture, item.problem)
+            yield work.done
+        return
+    count = count_pictures(work.data)
+    size = max(1, min(SAVE_EVERY, -(-count // TASKS)))
+    spans = [range(start, min(start + size, count)) for start in range(work.done, count, size)]
+    rank = functools.partial(_rank_span, work.layers, work.data, work.k)
+    for found in run_each(engine, rank, spans, RANKING, gpu=gpu):
+        work.merge(found)
+        yield work.done
 
-    def __init__(self, part: int, parts: int) -> None:
-        self.next, self.part, self.parts = 0, part, parts
 
-    def __contains__(self, _: object) -> bool:
-        self.next += 1
-        return (self.next - 1) % self.parts == self.part
-
-
-def _rank_part(layers: LayerMaps, data: Path, k: int, part: int, parts: int) -> _Pass:
-    """The ranking of a share of the images, numbered as in the whole."""
+def _rank_span(layers: LayerMaps, data: Path, k: int, numbers: range) -> _Pass:
+    """The ranking of images that follow each other, numbered as in the whole."""
     work = _Pass(layers, data, k)
-    for number, item in enumerate(stream_pictures(data, only=_Share(part, parts))):
-        work.add(item.name, item.picture, item.problem, part + number * parts)
+    for number, item in zip(numbers, stream_pictures(data, only=_Later(numbers.start)), strict=False):
+        work.add(item.name, item.picture, item.problem, number)
     layers.forget()
     return work
 
