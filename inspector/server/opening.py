@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
+import signal
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from inspector.errors import BadInput
-from inspector.server.recents import Recents, state_file
-from inspector.server.running import Address, serve
-from inspector.server.workplace import Workplace
+from inspector.server.keeping import Start, keep_serving
+from inspector.server.running import address_of, bind
 
 __all__ = ["open_page"]
 
@@ -25,19 +26,19 @@ def open_page(
     options: dict[str, Any] | None = None,
 ) -> None:
     """Show models in the browser until interrupted; `tell` gets the address with its token."""
-    with Workplace() as workplace:
-        workplace.first = tuple(workplace.add(source, **(options or {})) for source in sources)
-        workplace.recents = Recents(state_file())
-        for source in sources:
-            workplace.recents.add(Path(source))
-        if input is not None:
-            if not Path(input).is_file():
-                raise BadInput(f"{input}: no such file. Give a picture, .npy, .npz or .wav.")
-            workplace.input = workplace.share(Path(input)).id
+    if input is not None and not Path(input).is_file():
+        raise BadInput(f"{input}: no such file. Give a picture, .npy, .npz or .wav.")
+    start = Start(tuple(sources), options or {}, input, secrets.token_urlsafe(12))
+    with bind(port) as bound:
+        address = address_of(bound)
 
-        def told(address: Address) -> None:
+        def ready() -> None:
             tell(f"Open {address.url}\nIt answers this machine only. Ctrl+C ends it.")
             if browser:
                 webbrowser.open(address.url)
 
-        serve(workplace, port, told)
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            keep_serving(start, bound, address, ready, tell)
+        finally:
+            signal.signal(signal.SIGTERM, before)

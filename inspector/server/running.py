@@ -6,7 +6,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from inspector.server.application import MAX_UPLOAD, application
 from inspector.server.guard import Guard, hosts_of
 from inspector.server.workplace import Workplace
 
-__all__ = ["Address", "serve", "start"]
+__all__ = ["Address", "address_of", "bind", "serve", "start"]
 
 _LOOPBACK = "127.0.0.1"
 _PATIENCE = 20.0
@@ -41,19 +41,16 @@ class Address:
         return f"{self.origin}/#token={self.token}"
 
 
-def serve(workplace: Workplace, port: int, told: Callable[[Address], None]) -> None:
-    """Answer until interrupted; `told` is called with the address once the port is bound."""
-    with _bound(port) as bound:
-        address = Address(bound.getsockname()[1], secrets.token_urlsafe(32))
-        told(address)
-        _server(workplace, address, MAX_UPLOAD).run([bound])
+def serve(workplace: Workplace, bound: socket.socket, address: Address) -> None:
+    """Answer on a bound socket until interrupted."""
+    _server(workplace, address, MAX_UPLOAD).run([bound])
 
 
 @contextmanager
 def start(workplace: Workplace, port: int = 0, max_upload: int = MAX_UPLOAD) -> Generator[Address]:
     """Answer in a thread for as long as the block runs."""
-    with _bound(port) as bound:
-        address = Address(bound.getsockname()[1], secrets.token_urlsafe(32))
+    with bind(port) as bound:
+        address = address_of(bound)
         server = _server(workplace, address, max_upload)
         thread = threading.Thread(target=server.run, args=([bound],), daemon=True)
         thread.start()
@@ -69,7 +66,17 @@ def start(workplace: Workplace, port: int = 0, max_upload: int = MAX_UPLOAD) -> 
             thread.join(_PATIENCE)
 
 
-def _bound(port: int) -> socket.socket:
+def address_of(bound: socket.socket) -> Address:
+    """The address of a socket, with a new token."""
+    return Address(bound.getsockname()[1], secrets.token_urlsafe(32))
+
+
+def bind(port: int) -> socket.socket:
+    """A socket of this machine alone; 0 takes a free port.
+
+    Raises:
+        BadInput: the port cannot be used.
+    """
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

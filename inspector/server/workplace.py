@@ -45,11 +45,13 @@ class Run:
 
 
 class Workplace:
-    """Everything one server keeps, in one private folder that goes when it ends."""
+    """Everything one server keeps, in one private folder that goes when it ends, or in the one given."""
 
-    def __init__(self) -> None:
-        self._keep = TemporaryDirectory(prefix="inspector-page-", ignore_cleanup_errors=True)
-        self.folder = Path(self._keep.name)
+    def __init__(self, folder: Path | None = None) -> None:
+        self._keep = (
+            None if folder else TemporaryDirectory(prefix="inspector-page-", ignore_cleanup_errors=True)
+        )
+        self.folder = folder or Path(self._keep.name if self._keep else "")
         self._models: dict[str, Model] = {}
         self._files: dict[str, Stored] = {}
         self._runs: OrderedDict[str, Run] = OrderedDict()
@@ -70,7 +72,8 @@ class Workplace:
 
     def close(self) -> None:
         """Remove the folder with everything that was uploaded or written."""
-        self._keep.cleanup()
+        if self._keep is not None:
+            self._keep.cleanup()
 
     @property
     def models(self) -> Mapping[str, Model]:
@@ -104,9 +107,9 @@ class Workplace:
         """Let a finished file be asked for."""
         self._files[stored.id] = stored
 
-    def share(self, path: Path) -> Stored:
+    def share(self, path: Path, identity: str = "") -> Stored:
         """Let a file that the user named on the command line be asked for by an id."""
-        stored = Stored(secrets.token_urlsafe(12), path.name, path.resolve())
+        stored = Stored(identity or secrets.token_urlsafe(12), path.name, path.resolve())
         self._files[stored.id] = stored
         return stored
 

@@ -76,7 +76,7 @@ export class Live implements Source {
     const reader = (await this.ask(`jobs/${job.job}/events`)).body!.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await reader.read().catch(() => { this.onLost(true); throw new Told("The server went away while it worked on this. Once it is back, give it again what was uploaded or run."); });
       if (done) break;
       const parts = (rest + value).split("\n\n");
       rest = parts.pop()!;
