@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 import inspector
 
@@ -109,27 +112,39 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     pytest.skip(f"Firefox does not start here: {log.read_text()[-200:]}")
 
 
-@pytest.fixture(scope="module")
-def report(fixtures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    inspector.report(fixtures / "squeezenet1_1.onnx", str(fixtures / "coffee.png"), path)
+@pytest.fixture(scope="module", params=["one", "two"])
+def report(request: pytest.FixtureRequest, fixtures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the classifier, alone or beside a copy in which one bias is 0.5 larger."""
+    folder = tmp_path_factory.mktemp("report")
+    net, path = fixtures / "squeezenet1_1.onnx", folder / "report.html"
+    other = None
+    if request.param == "two":
+        other = onnx.load(net)
+        bias = next(t for t in other.graph.initializer if t.name == "features.0.bias")
+        bias.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(bias) + np.float32(0.5), bias.name))
+    made = inspector.report(net, str(fixtures / "coffee.png"), path, other)
+    assert made.size < 2_000_000
     return path
 
 
 def test_a_report_opens_in_firefox(report: Path, tmp_path: Path) -> None:
     with _firefox(tmp_path / "profile") as firefox:
         firefox.open(report.as_uri())
-        boxes, edges = map(int, json.loads(firefox.value(BOXES)))
         views = json.loads(firefox.value(VIEWS))
+        boxes, edges = map(int, json.loads(firefox.value(BOXES)))
         errors, requests = firefox.errors(), firefox.requests()
     assert min(boxes, edges) > 10
-    assert len(views) >= 4
-    assert [name for name, shown in views if not shown] == []
+    _all_shown(views)
     assert errors == []
     assert [url for url in requests if not url.startswith(("file:", "blob:", "data:"))] == []
 
 
-def test_firefox_tells_what_is_wrong(report: Path, tmp_path: Path) -> None:
+def _all_shown(views: list[tuple[str, bool]]) -> None:
+    assert len(views) >= 4
+    assert [name for name, shown in views if not shown] == []
+
+
+def test_firefox_tells_what_is_wrong(tmp_path: Path) -> None:
     """The two lists above are not empty for want of listening."""
     broken = tmp_path / "broken.html"
     text = '<script src="http://127.0.0.1:18999/none.js"></script><script>unknown()</script>'
@@ -152,7 +167,26 @@ def test_a_report_opens_in_chromium(browser: Any, report: Path) -> None:
     page.wait_for_function(f"() => {READY}")
     views = json.loads(page.evaluate(VIEWS))
     page.close()
-    assert len(views) >= 4
-    assert [name for name, shown in views if not shown] == []
+    _all_shown(views)
     assert errors == []
     assert [url for url in requests if not url.startswith(("file:", "blob:", "data:"))] == []
+
+
+@pytest.mark.parametrize("report", ["two"], indirect=True)
+def test_a_report_shows_what_differs_between_two(browser: Any, report: Path) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(report.as_uri())
+    page.wait_for_function(f"() => {READY} && Number(document.body.dataset.pairs) > 5")
+    assert page.get_by_role("tab", selected=True).inner_text() == "Compare"
+    page.get_by_role("row").filter(has_text="Conv").first.click()
+    figures = page.locator(".beside.figures")
+    figures.nth(2).wait_for()
+    assert figures.nth(1).get_by_role("row", name="mean").inner_text().split()[-1] == "0.5", (
+        "B - A of the bias"
+    )
+    assert page.locator(".pair .histogram").count() == 3
+    assert page.locator(".pair button").count() == 0, "nothing asks for a server"
+    assert page.locator(".versus button").count() == 0
+    page.reload()
+    page.get_by_role("heading", name="Conv ↔ Conv").wait_for()
+    page.close()

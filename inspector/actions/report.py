@@ -1,4 +1,4 @@
-"""What is worth keeping of a model? The page with its data, in one file that needs nothing else."""
+"""What is worth keeping of a model, or of two? The page with its data, in one file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inspector import execution, methods, workbench
-from inspector.actions import pictures
+from inspector.actions import pictures, reporting
 from inspector.actions.parameters import OutputFile
 from inspector.actions.registry import action
 from inspector.actions.result import Result
@@ -60,12 +60,14 @@ class Report(Result):
     examples=(
         "inspector report net.onnx -o report.html",
         "inspector report net.onnx --input cat.png -o report.html",
+        "inspector report old.onnx new.onnx -o report.html",
     ),
 )
 def report(
     model: Model,
     input: str | None = None,
     path: OutputFile = Path("report.html"),
+    other: Model | None = None,
     *,
     preprocess: str | None = None,
     labels: str | None = None,
@@ -77,6 +79,7 @@ def report(
         model: The model file.
         input: A picture, .npy, .npz, .wav, numbers or random; adds answer, activations and a heat map.
         path: File to write, .html.
+        other: A second model; both graphs, their differences and figures of all pairs stand side by side.
         preprocess: How pictures are prepared: a preset (imagenet-caffe), preset,field=value, or .json.
         labels: File with class names, a line each or JSON; by default those recorded in the model.
         seed: Seed of random inputs.
@@ -84,6 +87,8 @@ def report(
     if Path(path).suffix.lower() not in (".html", ".htm"):
         raise BadInput(f"{path}: a report is a page; name it .html.")
     record, drawn = collect(model, input, preprocess=preprocess, labels=labels, seed=seed)
+    if other is not None:
+        record["comparison"] = reporting.beside(model, other, input, record["notes"])
     page = workbench.single_page(record).encode("utf-8")
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,6 +112,7 @@ def collect(
         "weights": _weights(model, notes),
         "values": {},
         "prediction": None,
+        "comparison": None,
         "pictures": [],
         "notes": notes,
     }

@@ -37,6 +37,9 @@ export interface Bench {
   /** What is asked of attribution, and its last answer. */ explaining: Explaining; explain(change: Partial<Explaining>): void;
 }
 
+/** Stands for the digest of a report's second model. */
+const PAIR = "b";
+
 export interface Explaining { methods: string[]; targets: string[]; answer: JobState | null }
 
 /** What the server found, and what for. */
@@ -45,7 +48,7 @@ interface Given { graph: Graph; models: Models; source: Source; fixed: Fixed | n
 
 export function useBench({ graph, models, source, fixed, dark, dropped }: Given): Bench {
   const { live, digest, first, given } = models, items = graph.items.length;
-  const [start] = useState(readAddress), mine = Boolean(fixed) || start.model === digest, usual = given.length > 1 ? "compare" : "node";
+  const [start] = useState(readAddress), mine = Boolean(fixed) || start.model === digest, pair = fixed?.held.comparison ?? null, usual = given.length > 1 || pair ? "compare" : "node";
   const idOf = (key: string) => {
     const block = key ? graph.doc.blocks.findIndex((row) => row[0] === key) : -1;
     return graph.byKey.get(key) ?? (block >= 0 ? block + items : -1);
@@ -55,10 +58,10 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   const [query, setQuery] = useState(start.query), [found, setFound] = useState(new Set<number>());
   const [view, setView] = useState(start.view || usual), [overlay, setOverlay] = useState(start.overlay || "family");
   const [weight, setWeight] = useState(mine ? start.weight : ""), [value, setValue] = useState(mine ? start.value : "");
-  const [wished, setOther] = useState(start.other), [partner, setPartner] = useState(mine ? start.partner : ""), [compared, setCompared] = useState<Compared | null>(null);
+  const [wished, setOther] = useState(start.other), [partner, setPartner] = useState(mine ? start.partner : ""), [compared, setCompared] = useState<Compared | null>(pair && { other: PAIR, input: "", record: pair.record, runs: pair.runs });
   const known = (wanted: string | undefined) => wanted !== digest && models.models.some((m) => m.model === wanted);
-  const other = [wished, ...given, ...models.models.map((m) => m.model)].find(known) ?? "";
-  const [input, setInput] = useState(start.input || first), [run, setRun] = useState<any>(fixed?.held.prediction ?? null);
+  const other = pair ? PAIR : [wished, ...given, ...models.models.map((m) => m.model)].find(known) ?? "";
+  const [input, setInput] = useState(fixed ? "" : start.input || first), [run, setRun] = useState<any>(fixed?.held.prediction ?? null);
   const [against, setAgainst] = useState<any>(null);
   const [explaining, setExplaining] = useState<Explaining>({ methods: ["grad-cam"], targets: [], answer: null });
   const explain = (change: Partial<Explaining>) => setExplaining((now) => ({ ...now, ...change }));
@@ -78,7 +81,7 @@ export function useBench({ graph, models, source, fixed, dark, dropped }: Given)
   useEffect(() => { if (selected >= 0) { const chosen = partner, shown = value; show(selected); setPartner(chosen); setValue(shown); } }, []);
   useEffect(() => {
     writeAddress({ model: digest, node: keyOf(selected), view: view === usual ? "" : view, query, overlay: overlay === "family" ? "" : overlay, columns: folded ? "" : "off", partner,
-      other: view === "compare" ? other : wished, input: input === first ? "" : input, weight, value });
+      other: fixed ? "" : view === "compare" ? other : wished, input: input === first ? "" : input, weight, value });
   }, [digest, selected, view, query, overlay, folded, other, wished, partner, input, weight, value]);
   useEffect(() => {
     if (!dropped || !live) return;

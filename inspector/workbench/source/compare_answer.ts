@@ -8,8 +8,8 @@ import type { JobState, ModelDocument } from "./types";
 export interface Answer { match: Match | null; job: JobState | null; error: string; stop(): void; again(): void }
 
 export function useComparison(bench: Bench): Answer {
-  const { live, graph, digest, other, input, compared } = bench;
-  const [beside, setBeside] = useState<{ of: string; graph: Graph } | null>(null), [job, setJob] = useState<JobState | null>(null), [error, setError] = useState(""), [tries, setTries] = useState(0), leave = useRef<() => void>(() => undefined);
+  const { live, graph, digest, other, input, compared } = bench, pair = bench.fixed?.held.comparison ?? null;
+  const [beside, setBeside] = useState<{ of: string; graph: Graph } | null>(() => pair && { of: other, graph: build(pair.model) }), [job, setJob] = useState<JobState | null>(null), [error, setError] = useState(""), [tries, setTries] = useState(0), leave = useRef<() => void>(() => undefined);
   const mine = compared?.other === other && compared.input === input ? compared : null;
   useEffect(() => {
     if (!other || beside?.of === other) return;

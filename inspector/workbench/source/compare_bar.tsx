@@ -15,8 +15,8 @@ export function CompareBar({ bench, match, busy }: { bench: Bench; match: Match 
   const swap = () => { writeAddress({ ...readAddress(), other: bench.digest, node: "", partner: "" }); bench.choose(bench.other); };
   const words = match?.record.verdict ?? (busy ? "comparing …" : "not compared"), notes = match?.record.notes ?? [];
   return <div class="versus">
-    <span class="who"><b>A</b> {cut(plain(bench.graph.doc.name), 40)} <button title="Show B on the left and A on the right" onClick={swap}>Swap</button> <b>B</b> <CompareWith bench={bench} /></span>
-    <span class="fed">fed with {bench.input ? "the given input" : "random numbers"} {bench.input && <button onClick={() => bench.setInput("")}>Random instead</button>}<label class="button">Picture or array …<input type="file" aria-label="Input for both models" onChange={upload} /></label></span>
+    <span class="who"><b>A</b> {cut(plain(bench.graph.doc.name), 40)} {bench.live && <button title="Show B on the left and A on the right" onClick={swap}>Swap</button>} <b>B</b> {bench.fixed ? cut(plain(bench.fixed.held.comparison!.model.name), 40) : <CompareWith bench={bench} />}</span>
+    {bench.live && <span class="fed">fed with {bench.input ? "the given input" : "random numbers"} {bench.input && <button onClick={() => bench.setInput("")}>Random instead</button>}<label class="button">Picture or array …<input type="file" aria-label="Input for both models" onChange={upload} /></label></span>}
     <p class="verdict" role="status">{words[0]!.toUpperCase() + words.slice(1)}{match ? "." : ""}{match?.record.first_divergence ? ` Values part first: ${plain(match.record.first_divergence.reason)}.` : ""}</p>
     {notes.length > 0 && <details class="notes"><summary>{notes.length} {notes.length === 1 ? "note" : "notes"}</summary><ul>{notes.map((note) => <li key={note}>{plain(note)}</li>)}</ul></details>}
   </div>;

@@ -66,7 +66,7 @@ function Weights({ bench, match, at }: { bench: Bench; match: Match; at: number[
   return <><h3>Weights</h3>{at.map((place) => {
     const row = match.record.weights[place]!;
     const a = held[0]!.has(row.a) ? { id: bench.digest, key: row.a } : null, b = held[1]!.has(row.b) ? { id: bench.other, key: row.b } : null;
-    return <CompareTensors key={place} live={bench.live!} kind="models" dark={bench.dark} {...{ a, b }} order={row.order} figures={row.difference}
+    return <CompareTensors key={place} live={bench.live} held={bench.fixed?.held.comparison?.weights[place]} kind="models" dark={bench.dark} {...{ a, b }} order={row.order} figures={row.difference}
       title={row.a === row.b ? row.a : `${row.a} ↔ ${row.b}`} said={[row.state, row.detail].filter(Boolean).join(": ")} />;
   })}</>;
 }
@@ -77,7 +77,7 @@ function Values({ bench, match, chosen, at }: Props & { at: number }) {
   const keys = [row?.a ?? valueOf(match.a.graph, chosen[0]), row?.b ?? valueOf(match.b.graph, chosen[1])];
   if (!keys[0] && !keys[1]) return null;
   if (!runs) return <><h3>Activations</h3><p class="hint">They were not compared; the notes above say why.</p></>;
-  return <><h3>Activations</h3><CompareTensors live={bench.live!} kind="runs" dark={bench.dark} a={keys[0] ? { id: runs.a.run, key: keys[0] } : null} b={keys[1] ? { id: runs.b.run, key: keys[1] } : null}
+  return <><h3>Activations</h3><CompareTensors live={bench.live} held={bench.fixed?.held.comparison?.values[at]} kind="runs" dark={bench.dark} a={keys[0] ? { id: runs.a.run, key: keys[0] } : null} b={keys[1] ? { id: runs.b.run, key: keys[1] } : null}
     order={row?.order ?? []} figures={row?.difference ?? null} title={keys[0] === keys[1] ? keys[0]! : keys.filter(Boolean).join(" ↔ ")}
-    again={() => bench.setCompared(null)} said={row ? (row.agrees ? `agree within ${row.limit.toPrecision(2)}` : "differ") : ""} /></>;
+    again={bench.live ? () => bench.setCompared(null) : undefined} said={row ? (row.agrees ? `agree within ${row.limit.toPrecision(2)}` : "differ") : ""} /></>;
 }

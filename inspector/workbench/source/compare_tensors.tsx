@@ -12,9 +12,9 @@ import type { Summary, Tensor } from "./types";
 
 interface End { id: string; key: string }
 interface Props {
-  live: Live; kind: Ref["kind"]; a: End | null; b: End | null; /** Axes of A in the order of B. */ order: number[];
+  live: Live | null; /** What a report holds: statistics of A, B, and B − A. */ held?: Summary[] | null | undefined; kind: Ref["kind"]; a: End | null; b: End | null; /** Axes of A in the order of B. */ order: number[];
   title: string; said: string; figures: Figures | null; dark: boolean;
-  /** Runs both models again, where the server forgot their values. */ again?(): void;
+  /** Runs both models again, where the server forgot their values. */ again?: (() => void) | undefined;
 }
 interface Three<T> { a: T | null; b: T | null; moved: T | null }
 
@@ -27,12 +27,13 @@ function refsOf({ kind, a, b, order }: Props): Three<Ref> {
 }
 
 export function CompareTensors(props: Props) {
-  const { live, a, b, order, title, said, figures, dark, again } = props, name = [a?.id, a?.key, b?.id, b?.key, order.join()].join(" ");
+  const { live, held, a, b, order, title, said, figures, dark, again } = props, name = [a?.id, a?.key, b?.id, b?.key, order.join()].join(" ");
   const [summary, setSummary] = useState<Three<Summary> | null>(null), [parts, setParts] = useState<Three<Tensor> | null>(null), [error, setError] = useState("");
   const refs = refsOf(props);
   useEffect(() => {
     let wanted = true;
-    setSummary(null); setParts(null); setError("");
+    setSummary(held ? { a: held[0]!, b: held[1]!, moved: held[2] ?? null } : null); setParts(null); setError("");
+    if (!live) { if (!held) setError("This report does not hold these numbers; `inspector open` with both files shows them."); return; }
     const start = async () => {
       const [one, two] = await Promise.all([refs.a && live.summary(refs.a), refs.b && live.summary(refs.b)]);
       const fits = one && two && sizeOf(one) === sizeOf(two), moved = fits ? await live.summary(refs.moved!) : null;
@@ -55,6 +56,6 @@ export function CompareTensors(props: Props) {
     {summary && <CompareHistogram a={summary.a} b={summary.b} dark={dark} />}
     {parts && <CompareMaps {...parts} whole={(summary!.a ?? summary!.b)!.shape} dark={dark} />}
     {error && <p class="problem" role="alert">{error} {again && <button onClick={again}>Run both again</button>}</p>}
-    {summary?.moved && <p><button onClick={async () => keep(await live.npy(refs.moved!), title + " B-A.npy")}>Save B − A as .npy</button></p>}
+    {live && summary?.moved && <p><button onClick={async () => keep(await live.npy(refs.moved!), title + " B-A.npy")}>Save B − A as .npy</button></p>}
   </section>;
 }

@@ -1,8 +1,12 @@
 // Where do the data come from? From the server with a token, or from the page's own file.
+import type { ComparisonRecord } from "./compare_match";
 import type { JobState, Maps, ModelDocument, Schema, Summary, Tensor } from "./types";
 
 export interface Picture { title: string; caption: string; address: string }
-export interface Embedded { model: ModelDocument; weights: Record<string, Summary>; values: Record<string, Summary>; pictures: Picture[]; prediction: any; notes: string[] }
+export interface Embedded { model: ModelDocument; weights: Record<string, Summary>; values: Record<string, Summary>; pictures: Picture[]; prediction: any; notes: string[]; comparison: HeldPair | null }
+/** Of each pair of tensors A, B and, where there is one, B − A. */ type HeldStatistics = (Summary[] | null)[];
+/** What a report holds of a second model. */
+export interface HeldPair { model: ModelDocument; record: ComparisonRecord; runs: { a: any; b: any } | null; weights: HeldStatistics; values: HeldStatistics }
 export class Told extends Error {}
 /** A tensor; `order` are its axes in another order, `minus` and `minusKey` the model or run and the tensor that is taken from it. */
 export interface Ref { kind: "models" | "runs" | "jobs"; id: string; key: string; order?: string; minus?: string; minusKey?: string }

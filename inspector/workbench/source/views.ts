@@ -21,8 +21,8 @@ export const VIEWS: readonly View[] = [
   { id: "activations", title: "Activations", component: ActivationsPanel, place: "side", where: "both" },
   { id: "attribution", title: "Attribution", component: AttributionPanel, place: "side", where: "server" },
   { id: "attribution", title: "Attribution", component: PicturesPanel, place: "side", where: "report" },
-  { id: "compare", title: "Compare", component: CompareView, place: "wide", where: "server" },
+  { id: "compare", title: "Compare", component: CompareView, place: "wide", where: "both" },
   { id: "more", title: "More", component: QuestionsPanel, place: "side", where: "server" },
 ];
 
-export const viewsFor = (bench: Bench): View[] => VIEWS.filter((view) => view.where === "both" || (view.where === "server") === (bench.live !== null));
+export const viewsFor = (bench: Bench): View[] => VIEWS.filter((view) => view.id === "compare" ? bench.live || bench.other : view.where === "both" || (view.where === "server") === (bench.live !== null));

@@ -1,0 +1,1 @@
+from .pair import beside as beside
