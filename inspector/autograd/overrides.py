@@ -23,28 +23,37 @@ RECTIFIERS = frozenset(
 exporters write GELU (Erf or Tanh), SiLU and Mish: the product counts, the operators of its gate do not."""
 
 
-class _PositiveGradient(torch.autograd.Function):
-    """Identity whose backward pass drops negative gradients."""
+class _AllPositive(torch.autograd.Function):
+    """A value whose positive gradients go to another one, whatever made it."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        return x.view_as(x)
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return y.view_as(y)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return gradients[0].clamp(min=0)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0].clamp(min=0), None
 
 
 def guided(*inputs: Any, original: Callable[..., Any]) -> Tensor:
     """Guided backpropagation (Springenberg 2014, fig. 1): the derivative times the positive gradients."""
-    return cast(Tensor, _PositiveGradient.apply(original(*inputs)))
+    y: Tensor = original(*inputs)
+    y = y.view_as(y) if any(y is value for value in inputs) else y  # a Clip without bounds
+    if y.requires_grad:
+        y.register_hook(_positive)
+    return y
+
+
+def _positive(gradient: Tensor) -> Tensor:
+    return gradient.clamp(min=0)
 
 
 def deconvolution(*inputs: Any, original: Callable[..., Any]) -> Tensor:
     """Deconvolutional net (Zeiler and Fergus 2014): the positive gradients, the forward mask ignored."""
     x: Tensor = next(value for value in inputs if isinstance(value, Tensor) and value.ndim)
-    y: Tensor = original(*inputs)
-    return cast(Tensor, _PositiveGradient.apply(x + (y - x).detach()))
+    with torch.no_grad():
+        y: Tensor = original(*inputs)
+    return cast(Tensor, _AllPositive.apply(x, y))
 
 
 def rectifier_overrides(net: Network, rule: Callable[..., Tensor]) -> dict[Any, Callable[..., Tensor]]:
