@@ -24,8 +24,8 @@ from residual_nets import resnet18, resnet50
 from torch import Tensor, nn
 
 import inspector
+from inspector.methods.preparing import prepare
 from inspector.methods.registry import find_method
-from inspector.methods.subject import prepare
 
 TARGET = 3
 LAST_BLOCK = -4

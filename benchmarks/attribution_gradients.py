@@ -25,8 +25,8 @@ from residual_nets import resnet18
 from torch import Tensor, nn
 
 import inspector
+from inspector.methods.preparing import prepare
 from inspector.methods.registry import find_method
-from inspector.methods.subject import prepare
 
 CHUNK, TARGET, NOISE = 5, 3, 0.5
 COUNTS = (20, 160)

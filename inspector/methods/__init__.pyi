@@ -9,11 +9,11 @@ from .judging.masks import read_mask as read_mask
 from .judging.measures import known_measures as known_measures
 from .node_relevance import relevance_by_node as relevance_by_node
 from .preparing import Preparation as Preparation
+from .preparing import prepare as prepare
 from .registry import Map as Map
 from .registry import Method as Method
 from .registry import find_method as find_method
 from .registry import known_methods as known_methods
 from .registry import method as method
 from .subject import Subject as Subject
-from .subject import prepare as prepare
 from .target import Target as Target

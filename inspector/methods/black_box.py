@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,17 +25,23 @@ BATCH = 16
 
 @dataclass(eq=False)
 class Runtime:
-    """A model that is run and never differentiated; sessions are made once for each score's value."""
+    """A model that is run and never differentiated; sessions are made once for each set of inner values.
+
+    They take as many threads as torch does, whose part of the work goes on between their runs.
+    """
 
     model: Model
     device: str = "cpu"
-    _sessions: dict[tuple[str, ...], Session] = field(default_factory=dict[tuple[str, ...], Session])
+    _sessions: dict[tuple[Any, ...], Session] = field(default_factory=dict[tuple[Any, ...], Session])
     _batches: bool = True
 
     def outputs(self, feeds: Mapping[str, Any]) -> dict[str, Tensor]:
         """Every output that is a tensor of numbers, by name."""
-        names = [value.name for value in self.model.outputs]
-        found = self._run(feeds, names)
+        return self.values(feeds, [value.name for value in self.model.outputs])
+
+    def values(self, feeds: Mapping[str, Any], names: Sequence[str]) -> dict[str, Tensor]:
+        """The named top-level values that are tensors of numbers."""
+        found = self._run(feeds, list(names))
         return {name: value for name, value in zip(names, found, strict=True) if isinstance(value, Tensor)}
 
     def score(self, x: Tensor, entry: str, feeds: Mapping[str, Tensor], target: Target) -> Tensor:
@@ -80,14 +86,16 @@ class Runtime:
     def _session(self, names: list[str]) -> Session:
         known = {value.name for value in self.model.outputs}
         hidden = tuple(name for name in names if name not in known)
-        if hidden not in self._sessions:
+        threads = torch.get_num_threads()
+        if (threads, hidden) not in self._sessions:
             proto = onnx.ModelProto()
             proto.CopyFrom(self.model.proto)
             proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in hidden)
-            self._sessions[hidden] = open_session(
-                self.model, proto, device=self.device, settings=Settings(fusion="extended")
+            settings = Settings(fusion="all", threads=threads)
+            self._sessions[threads, hidden] = open_session(
+                self.model, proto, device=self.device, settings=settings
             )
-        return self._sessions[hidden]
+        return self._sessions[threads, hidden]
 
 
 def _is_tensor(value: object) -> bool:

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from inspector.autograd import steady
 from inspector.errors import BadInput, OutputExists
 from inspector.execution.data_folder import data_files
 from inspector.execution.engines import run_each
-from inspector.methods.attribution import Attribution, attribute
+from inspector.methods.attribution import Attribution, explain
+from inspector.methods.preparing import Preparation
 from inspector.methods.registry import find_method
 from inspector.model import Model
 from inspector.progress import track
@@ -88,6 +90,7 @@ def attribute_folder(
 
     `folder` gets the raw map of `a/cat.png` as `a/cat.png.npy`, with `pictures` drawn over it as
     `a/cat.png.map.png`, and `maps.jsonl`. A run that finds the index of an interrupted one goes on from it.
+    Values at a layer come from ONNX Runtime, so maps equal those of `attribute` to rounding.
     Files that cannot be fed are listed, not fatal. `engine` is "embedded" or "ray[:address]"; both give the
     same bits, as tasks take as many threads as this process has.
 
@@ -121,8 +124,9 @@ def attribute_folder(
 def _answers(question: _Question, root: Path, files: list[Path], engine: str) -> Iterator[_Made]:
     what = f"Explaining by {question.method}"
     if engine == "embedded":
+        lent = _Lent(question)
         for path in track(files, what):
-            yield _explained(question, root, path)
+            yield _explained(lent, root, path)
         return
     shares = [files[start : start + TOGETHER] for start in range(0, len(files), TOGETHER)]
     work = functools.partial(_share, question, root)
@@ -133,20 +137,37 @@ def _answers(question: _Question, root: Path, files: list[Path], engine: str) ->
 
 def _share(question: _Question, root: Path, files: list[Path]) -> list[_Made]:
     torch.set_num_threads(question.threads)  # sums of another number of threads differ in their last bits
-    return [_explained(question, root, path) for path in files]
+    lent = _Lent(question)
+    return [_explained(lent, root, path) for path in files]
 
 
-def _explained(question: _Question, root: Path, path: Path) -> _Made:
-    name = path.relative_to(root).as_posix()
+class _Lent:
+    """The net and sessions of a question, made at the first file that can be read and lent to every one.
+
+    That file gets them lent too: where a run starts or goes on must not change a bit of any map.
+    """
+
+    def __init__(self, question: _Question) -> None:
+        self.question = question
+        self.method = find_method(question.method)
+        self.first: Preparation | None = None
+
+    def explain(self, path: Path) -> Attribution:
+        """The map of one file."""
+        asked = self.question
+        if self.first is None:
+            first = Preparation(asked.model, str(path), **asked.choices)
+            first.subject(self.method, asked.target)
+            self.first = first
+        subject = self.first.on(str(path)).subject(self.method, asked.target)
+        return explain(subject, self.method, **asked.options)
+
+
+def _explained(lent: _Lent, root: Path, path: Path) -> _Made:
+    name, question = path.relative_to(root).as_posix(), lent.question
     try:
-        made = attribute(
-            question.model,
-            str(path),
-            question.method,
-            question.target,
-            **question.choices,
-            **question.options,
-        )
+        with steady():
+            made = lent.explain(path)
     except BadInput as cause:
         return _Made({"name": name, "problem": str(cause)}, None, None)
     record = {"name": name, "map": f"{name}.npy", **_facts(made)}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import inspector
 from inspector.errors import NoGradientPath, UnknownName
 from inspector.methods import Attribution, attribute
-from inspector.methods.subject import prepare
+from inspector.methods.preparing import prepare
 
 TARGET, HEADS, WIDTH = 3, 2, 8
 EPSILON = 2.0**-16  # the same number in float32, in which files hold it

@@ -16,7 +16,7 @@ from inspector.errors import BadInput, UnknownName
 from inspector.methods import attribute
 from inspector.methods.gradients.prefix import affine_end
 from inspector.methods.gradients.quadrature import QUADRATURES, nodes_of
-from inspector.methods.subject import prepare
+from inspector.methods.preparing import prepare
 
 
 class Convolutional(nn.Module):

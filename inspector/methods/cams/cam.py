@@ -30,7 +30,7 @@ def cam(subject: Subject) -> Map:
     """
     tail = subject.tail(subject.layer.key)
     activations = tail.activations
-    slopes = as_places(tail.gradient(activations), subject)
+    slopes = as_places(tail.slopes, subject)
     other = activations.flip(0).roll(1, -1) * 0.5 + activations.mean()
     elsewhere = as_places(tail.gradient(other), subject)
     size = slopes.abs().amax() + torch.finfo(slopes.dtype).tiny

@@ -20,6 +20,6 @@ __all__ = ["eigengrad_cam"]
 def eigengrad_cam(subject: Subject, *, rectified: bool = False) -> Map:
     """The first principal component over places of gradient × activation."""
     tail = subject.tail(subject.layer.key)
-    gradient = as_places(tail.gradient(tail.activations), subject)
+    gradient = as_places(tail.slopes, subject)
     at_layer = principal_map(gradient * as_places(tail.activations, subject))
     return finish(at_layer, subject, rectified=rectified)

@@ -7,7 +7,8 @@ import torch
 from inspector.errors import BadInput
 from inspector.methods.cams.weighting import as_places, finish, weighted_map
 from inspector.methods.registry import Map, method
-from inspector.methods.subject import Subject, differentiate
+from inspector.methods.subject import Subject
+from inspector.methods.tail import differentiate
 from inspector.methods.target import class_scores
 
 __all__ = ["finer_cam"]

@@ -12,7 +12,8 @@ from inspector.autograd.network import Network
 from inspector.autograd.program import Step
 from inspector.errors import BadInput
 from inspector.methods.registry import Map, method
-from inspector.methods.subject import Subject, differentiate
+from inspector.methods.subject import Subject
+from inspector.methods.tail import differentiate
 
 __all__ = ["full_grad"]
 

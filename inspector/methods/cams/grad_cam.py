@@ -19,6 +19,6 @@ __all__ = ["grad_cam"]
 def grad_cam(subject: Subject, *, rectified: bool = True) -> Map:
     """Channels of a layer weighted by the mean of their gradient, summed, rectified (eq. 1 and 2)."""
     tail = subject.tail(subject.layer.key)
-    gradient = as_places(tail.gradient(tail.activations), subject)
+    gradient = as_places(tail.slopes, subject)
     weights = gradient.mean((2, 3), keepdim=True)  # eq. 1: alpha_k = 1/Z sum over places of dy/dA
     return finish(weighted_map(weights, as_places(tail.activations, subject)), subject, rectified=rectified)

@@ -25,7 +25,7 @@ def grad_cam_plus_plus(subject: Subject, *, rectified: bool = True) -> Map:
     """
     tail = subject.tail(subject.layer.key)
     activations = as_places(tail.activations, subject)
-    gradient = as_places(tail.gradient(tail.activations), subject)
+    gradient = as_places(tail.slopes, subject)
     square = gradient**2
     below = 2 * square + activations.sum((2, 3), keepdim=True) * gradient**3
     alpha = torch.where(below != 0, square / torch.where(below != 0, below, 1), 0)  # eq. 19

@@ -22,5 +22,5 @@ def hires_cam(subject: Subject, *, rectified: bool = False) -> Map:
     Where the head is linear, its sum plus the head's bias is the score.
     """
     tail = subject.tail(subject.layer.key)
-    gradient = as_places(tail.gradient(tail.activations), subject)
+    gradient = as_places(tail.slopes, subject)
     return finish(weighted_map(gradient, as_places(tail.activations, subject)), subject, rectified=rectified)

@@ -19,6 +19,6 @@ __all__ = ["layer_cam"]
 def layer_cam(subject: Subject, *, rectified: bool = True) -> Map:
     """Positive gradient × activation at every place, summed over channels (eq. 4 to 6)."""
     tail = subject.tail(subject.layer.key)
-    gradient = as_places(tail.gradient(tail.activations), subject)
+    gradient = as_places(tail.slopes, subject)
     at_layer = weighted_map(gradient.clamp(min=0), as_places(tail.activations, subject))
     return finish(at_layer, subject, rectified=rectified)

@@ -22,7 +22,7 @@ def xgrad_cam(subject: Subject, *, rectified: bool = True) -> Map:
     """Channels weighted by the mean of their gradient, weighted by their share of activation (eq. 8)."""
     tail = subject.tail(subject.layer.key)
     activations = as_places(tail.activations, subject)
-    gradient = as_places(tail.gradient(tail.activations), subject)
+    gradient = as_places(tail.slopes, subject)
     total = activations.sum((2, 3), keepdim=True)
     share = torch.where(total != 0, activations / torch.where(total != 0, total, 1), 0)
     weights = (share * gradient).sum((2, 3), keepdim=True)

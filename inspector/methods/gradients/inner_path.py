@@ -13,7 +13,8 @@ from inspector.execution import axes_of_value
 from inspector.methods.axes import axes_of
 from inspector.methods.baselines import Baseline, baseline_of
 from inspector.methods.gradients.quadrature import nodes_of
-from inspector.methods.subject import Subject, Tail, differentiate
+from inspector.methods.subject import Subject
+from inspector.methods.tail import Tail, differentiate
 from inspector.progress import track
 
 __all__ = ["InnerPath", "inner_path", "layer_axes"]

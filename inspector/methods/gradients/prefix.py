@@ -17,7 +17,8 @@ from torch import Tensor
 from inspector.autograd import fast
 from inspector.autograd.network import Network
 from inspector.autograd.program import Step
-from inspector.methods.subject import Subject, Tail, differentiate
+from inspector.methods.subject import Subject
+from inspector.methods.tail import Tail, differentiate
 
 __all__ = ["Start", "affine_end", "folded", "start_of"]
 
