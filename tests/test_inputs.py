@@ -202,6 +202,14 @@ def test_numbers_that_would_change_are_refused() -> None:
         capture(model, np.array([1.5, 2.0]))
 
 
+@pytest.mark.parametrize(
+    ("source", "said"), [(".", "is a folder"), ("random:abc", "whole number"), ("random:-1", "whole number")]
+)
+def test_what_is_no_input_is_told(camera: inspector.Model, source: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        read_inputs(camera, source)
+
+
 def test_unreadable_files_are_named(camera: inspector.Model, tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 40)
     (tmp_path / "words.txt").write_text("hello there")

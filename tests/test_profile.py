@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import inspector
+from inspector import graph
 from inspector.errors import BadInput
 from inspector.execution import profile, random_feeds
 
@@ -21,15 +22,39 @@ def test_every_node_has_a_row(classifier: inspector.Model) -> None:
     assert 0 < found.total_ms <= found.wall_ms * 1.5
     convolution = next(row for row in found.rows if row.op == "Conv")
     assert convolution.output_bytes == 64 * 111 * 111 * 4
-    assert convolution.weight_bytes >= 64 * 27 * 4
+    assert convolution.weight_bytes == (64 * 27 + 64) * 4
     assert set(found.overlay) == set(classifier.nodes)
 
 
-def test_blocks_add_up(classifier: inspector.Model) -> None:
-    found = profile(classifier, random_feeds(classifier), runs=2)
-    for depth in (1, 2, 3):
-        assert sum(block.ms for block in found.blocks(depth)) == pytest.approx(found.total_ms)
-    assert json.loads(json.dumps(found.to_dict()))["nodes"]
+def test_blocks_are_those_of_the_drawing_and_add_up(classifier: inspector.Model) -> None:
+    found = inspector.profile(classifier, runs=2)
+    assert sum(block.ms for block in found.blocks) == pytest.approx(found.profile.total_ms)
+    assert sum(block.nodes for block in found.blocks) == len(classifier.nodes)
+    drawn = graph.blocks(classifier)
+    fire = next(block for block in found.blocks if block.block == "features/3")
+    inside = drawn.find("features/3")
+    assert inside is not None
+    assert fire.nodes == len(inside.all_nodes)
+    rows = {row.key: row for row in found.profile.rows}
+    assert fire.weight_bytes == sum(rows[key].weight_bytes for key in inside.all_nodes)
+    assert json.loads(json.dumps(found.to_dict()))["blocks"][0]["block"] == found.blocks[0].block
+
+
+def test_packed_weights_are_counted(shared_models: Path) -> None:
+    model = inspector.open_model(shared_models / "mtcnn/onnx/rnet.onnx")
+    found = profile(model, random_feeds(model), runs=1)
+    dense = [row for row in found.rows if row.op in ("MatMul", "Gemm")]
+    assert dense
+    for row in dense:
+        behind = (model.weight_behind(key) for key in model.nodes[row.key].inputs)
+        assert row.weight_bytes == sum(weight.nbytes for weight in behind if weight is not None) > 0
+
+
+def test_repeated_layers_are_told_apart_and_lone_nodes_stand_alone(shared_models: Path) -> None:
+    keras = inspector.profile(shared_models / "imagenet_squeezenet1_1/squeezenet1_1_imagenet.h5", runs=1)
+    names = {block.block for block in keras.blocks}
+    assert {"conv1", "fire9_expand3x3"} < names
+    assert any(block.nodes == 1 and "pool" in block.block.lower() for block in keras.blocks)
 
 
 def test_bodies_are_timed_once(shared_models: Path) -> None:

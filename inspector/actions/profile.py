@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from inspector import execution
+from inspector import execution, graph
 from inspector.actions.registry import action
 from inspector.actions.result import Result
 
 if TYPE_CHECKING:
     from inspector.execution import Profile
+    from inspector.execution.profiling import BlockTime
+    from inspector.graph import Block
     from inspector.model import Model
     from inspector.views import Figure
 
 __all__ = ["Timing", "profile"]
 
 _LISTED = 20
+
+_DEPTH = 2
+"""Levels of blocks that are told apart."""
+
+_WRAPPING = ("repeat", "control", "body")
+"""Kinds of blocks that are no level of their own."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class Timing(Result):
 
     model: str
     profile: Profile
+    blocks: tuple[BlockTime, ...]
     notes: tuple[str, ...]
 
     @property
@@ -38,7 +47,8 @@ class Timing(Result):
 
     def to_dict(self) -> dict[str, Any]:
         """Everything measured."""
-        return {"model": self.model} | self.profile.to_dict() | {"notes": list(self.notes)}
+        blocks = [asdict(block) for block in self.blocks]
+        return {"model": self.model} | self.profile.to_dict() | {"blocks": blocks, "notes": list(self.notes)}
 
     def to_text(self) -> RenderableType:
         """Totals, the slowest blocks, operators and nodes."""
@@ -48,14 +58,15 @@ class Timing(Result):
             f"{self.model} on {found.device}, {found.graph} graph, median of {found.runs} runs: "
             f"{found.wall_ms:.2f} ms a run, {found.total_ms:.2f} ms in {len(found.rows)} nodes{peak}"
         )
-        blocks = Table("block", "nodes", "ms", "share", "output", box=None, pad_edge=False)
-        for block in found.blocks()[:_LISTED]:
+        blocks = Table("block", "nodes", "ms", "share", "output", "weights", box=None, pad_edge=False)
+        for block in self.blocks[:_LISTED]:
             blocks.add_row(
-                block.scope,
+                block.block,
                 str(block.nodes),
                 f"{block.ms:.3f}",
                 f"{block.share:.1%}",
                 _bytes(block.output_bytes),
+                _bytes(block.weight_bytes),
             )
         operators = Table("operator", "nodes", "ms", "share", box=None, pad_edge=False)
         for op, count, ms in found.operators()[:_LISTED]:
@@ -110,7 +121,20 @@ def profile(
         model, ["random"] if input is None else input, preprocess=preprocess, seed=seed
     )
     found = execution.profile(model, inputs.feeds, device=device, mode=mode, runs=runs, threads=threads)
-    return Timing(model.name, found, (*inputs.describe(), *found.notes))
+    blocks = found.blocks(_homes(graph.blocks(model), _DEPTH))
+    return Timing(model.name, found, blocks, (*inputs.describe(), *found.notes))
+
+
+def _homes(root: Block, depth: int) -> dict[str, str]:
+    """The block of every node, at most `depth` levels down; a node outside of all blocks stands alone."""
+    return {key: block or key for key, block in _places(root, depth).items()}
+
+
+def _places(block: Block, depth: int) -> dict[str, str]:
+    found = dict.fromkeys(block.all_nodes, block.key)
+    for child in block.children if depth else ():
+        found |= _places(child, depth - (child.kind not in _WRAPPING))
+    return found
 
 
 def _bytes(number: int) -> str:

@@ -76,6 +76,8 @@ def _fitting(value: Value, given: npt.ArrayLike, notes: list[str]) -> Array:
             raise BadInput(
                 f"input {value.key!r} takes {wanted} ({len(value.shape)} axes), "
                 f"got {got} ({array.ndim} axes)."
+                + " Add an axis for the batch: array[None]."
+                * (array.ndim + 1 == len(value.shape))
             )
         for axis, (want, have) in enumerate(zip(value.shape, array.shape, strict=True)):
             if isinstance(want, int) and want != have:

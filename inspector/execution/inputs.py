@@ -117,6 +117,8 @@ class _Reading:
         """Read one source into the feeds."""
         name, source = self._named(source)
         suffix = Path(source).suffix.lower()
+        if Path(source).is_dir():
+            raise BadInput(f"input {source!r} is a folder: give one of its files.")
         if source == "random" or source.startswith("random:"):
             self._random(name, source)
         elif suffix == ".npz":
@@ -158,7 +160,10 @@ class _Reading:
         self.feeds[value.key] = array
 
     def _random(self, name: str, source: str) -> None:
-        seed = int(source.partition(":")[2] or self.seed) if source[7:].lstrip("-").isdigit() else self.seed
+        given = source.partition(":")[2]
+        if given and not given.isdecimal():
+            raise BadInput(f"input {source!r}: the seed behind `random:` must be a whole number from 0.")
+        seed = int(given) if given else self.seed
         left = (name,) if name else tuple(v.key for v in self.model.inputs if v.key not in self.feeds)
         self.feeds.update(random_feeds(self.model, seed=seed, sizes=self.sizes, only=left))
         self.notes.append(f"Input {', '.join(left)} is random numbers (seed {seed}).")

@@ -49,13 +49,14 @@ class NodeTime:
 
 @dataclass(frozen=True)
 class BlockTime:
-    """The nodes of one scope together."""
+    """The nodes of one block together."""
 
-    scope: str
+    block: str
     ms: float
     share: float
     nodes: int
     output_bytes: int
+    weight_bytes: int
 
 
 @dataclass(frozen=True)
@@ -80,20 +81,24 @@ class Profile:
         """Milliseconds by node key, for drawings."""
         return {row.key: row.ms for row in self.rows}
 
-    def blocks(self, depth: int = 2) -> tuple[BlockTime, ...]:
-        """Times by scope, cut to `depth` parts, slowest first."""
+    def blocks(self, homes: Mapping[str, str]) -> tuple[BlockTime, ...]:
+        """Times by block, slowest first; `homes` names the block of each node key.
+
+        A fused operator whose first node is in no block counts under its scope.
+        """
         groups: dict[str, list[NodeTime]] = {}
         for row in self.rows:
-            groups.setdefault("/".join(row.scope.split("/")[:depth]), []).append(row)
+            groups.setdefault(homes.get(row.key, row.scope), []).append(row)
         blocks = [
             BlockTime(
-                scope,
+                block,
                 sum(row.ms for row in rows),
                 sum(row.share for row in rows),
                 len(rows),
                 sum(row.output_bytes for row in rows),
+                sum(row.weight_bytes for row in rows),
             )
-            for scope, rows in groups.items()
+            for block, rows in groups.items()
         ]
         return tuple(sorted(blocks, key=lambda block: -block.ms))
 
@@ -115,7 +120,6 @@ class Profile:
             "graph": self.graph,
             "device": self.device,
             "nodes": [asdict(row) for row in self.rows],
-            "blocks": [asdict(block) for block in self.blocks()],
             "operators": [{"op": op, "nodes": count, "ms": ms} for op, count, ms in self.operators()],
             "notes": list(self.notes),
         }
@@ -220,9 +224,15 @@ def _row(model: Model, key: str, facts: Mapping[str, Any], ms: float, total: flo
         calls,
         int(facts.get("output_size", 0)),
         int(facts.get("activation_size", 0)),
-        int(facts.get("parameter_size", 0)),
+        _weight_bytes(model, node) if node is not None else int(facts.get("parameter_size", 0)),
         str(facts.get("provider", "")).removesuffix("ExecutionProvider"),
     )
+
+
+def _weight_bytes(model: Model, node: Node) -> int:
+    """Bytes of the stored tensors that a node reads; the runtime leaves out those that it has packed."""
+    weights = (model.weight_behind(key) for key in dict.fromkeys(node.inputs) if key)
+    return sum(weight.nbytes for weight in weights if weight is not None)
 
 
 def _path(key: str) -> str:
