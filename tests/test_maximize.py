@@ -24,7 +24,7 @@ from inspector.methods.maximize.parametrizations import (
     natural_magnitudes,
     parametrization,
 )
-from inspector.methods.maximize.redirecting import redirected_rectifiers
+from inspector.methods.maximize.redirecting import leaking_rectifiers, redirected_rectifiers
 from inspector.methods.maximize.transforms import (
     ROTATIONS,
     SCALES,
@@ -305,6 +305,33 @@ def test_silent_rectifiers_start_to_move(tmp_path: Path) -> None:
     assert float(gradient.norm()) > 0
     (other,) = torch.autograd.grad(stage.values(picture, ["relu1"], rules)["relu1"][:, 2].mean(), picture)
     assert float(other.norm()) == 0  # it would lead further down
+
+
+def test_silent_places_of_a_layer_take_part(tmp_path: Path) -> None:
+    """In full at the start where the layer is linear in the picture, elsewhere by a tenth."""
+    stage = maximize.open_stage(inspector.open_model(net(tmp_path)), preprocess="unit", size=(16, 16))
+    for layer, share in (("relu1", 1.0), ("relu2", 0.1)):
+        key, before = stage.key(layer), stage.key(layer.replace("relu", "conv"))
+        picture = torch.rand((1, 3, 16, 16), generator=torch.Generator().manual_seed(0)).requires_grad_()
+        part = stage.part((key, before))
+        rules = leaking_rectifiers(part, [key], start=True)
+        assert len(rules) == 1
+        for sign in (1, -1):
+            found = stage.values(picture, [key, before], rules)
+            silent = found[before] < 0
+            assert silent.any()
+            assert not silent.all()
+            passed = torch.where(silent, share if sign > 0 else 0.0, 1.0)
+            wanted = torch.autograd.grad(-sign * (found[before] * passed).sum(), picture, retain_graph=True)
+            got = torch.autograd.grad(-sign * found[key].sum(), picture)
+            torch.testing.assert_close(got, wanted)
+
+
+def test_a_size_that_the_net_cannot_take_is_told(tmp_path: Path, classifier: inspector.Model) -> None:
+    with pytest.raises(BadInput, match=r"relu_12 for pictures of 8 × 8.*declares 224 × 224.*another size"):
+        inspector.maximize(classifier, objective="relu_12:3", size=8, steps=1)
+    with pytest.raises(BadInput, match="--size 0"):
+        inspector.maximize(classifier, objective="relu_12:3", size=0)
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name != "gray-unit"])

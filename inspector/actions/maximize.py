@@ -148,6 +148,8 @@ def maximize(
     """
     if sheet < 1 or steps < 1:
         raise BadInput(f"--sheet {sheet} and --steps {steps} must be at least 1.")
+    if size is not None and size < 1:
+        raise BadInput(f"--size {size} must be at least 1.")
     if path is not None:
         views.media_for(path)
     stage = maximizing.open_stage(

@@ -15,7 +15,7 @@ from inspector.autograd import steady
 from inspector.errors import BadInput, NoGradientPath
 from inspector.methods.maximize.objectives import Objective, Scene
 from inspector.methods.maximize.parametrizations import Canvas, Parametrization, parametrization
-from inspector.methods.maximize.redirecting import redirected_rectifiers
+from inspector.methods.maximize.redirecting import leaking_rectifiers, redirected_rectifiers
 from inspector.methods.maximize.stage import Stage
 from inspector.methods.maximize.transforms import Transform, looked_at
 from inspector.progress import track
@@ -23,7 +23,7 @@ from inspector.progress import track
 __all__ = ["Settings", "Visualization", "ascend", "with_rows", "with_seed"]
 
 REDIRECTED_STEPS = 16
-"""Steps at the start in which silent rectifiers pass gradients, as in lucid."""
+"""Steps at the start in which silent rectifiers pass gradients, as in lucid; 0 switches leaking off too."""
 
 PATIENCE = 24
 """Steps after which a picture that no gradient has moved yet is given up."""
@@ -142,11 +142,23 @@ class _Climb:
         self.parameters: Parametrization = parametrization(settings.parametrization, canvas)
         own = self.parameters.transforms if settings.start == "noise" else ()
         self.transforms = own if settings.transforms is None else settings.transforms
-        self.redirect = redirected_rectifiers(stage.net)
+        self.early, self.late = self._rules()
         self.reference: dict[str, Tensor] = {}
         if reference is not None:
             with torch.no_grad():
                 self.reference = stage.values(self._seen(reference.to(like)), wanted.layers)
+
+    def _rules(self) -> tuple[dict[Any, Any], dict[Any, Any]]:
+        """Overrides of rectifiers for the first steps, and for the others."""
+        layers = self.wanted.layers
+        if not self.settings.redirect or not layers:
+            return {}, {}
+        part = self.stage.part(layers)
+        early = redirected_rectifiers(part)
+        if self.settings.optimizer == "ascent":  # the published method, but for a dead start
+            return early, {}
+        late = leaking_rectifiers(part, layers, start=False)
+        return early | leaking_rectifiers(part, layers, start=True), late
 
     def score(self) -> tuple[float, ...]:
         """The objective of the untouched pictures, one number a row."""
@@ -165,7 +177,8 @@ class _Climb:
         for step in track(range(settings.steps), what, picture=self.shown):
             pictures = self.parameters.picture()
             seen = self._seen(pictures, self.transforms)
-            score = self._measure(seen, pictures, redirect=step < settings.redirect).mean()
+            rules = self.early if step < settings.redirect else self.late
+            score = self._measure(seen, pictures, rules).mean()
             gradients = self._gradients(score)
             moved = moved or any(bool(gradient.any()) for gradient in gradients)
             if not moved and step + 1 >= patience:
@@ -213,9 +226,9 @@ class _Climb:
                 length = gradient.square().mean(axes, keepdim=True).sqrt().clamp(min=1e-12)
                 leaf -= rate / 255 * gradient / length
 
-    def _measure(self, seen: Tensor, pictures: Tensor, *, redirect: bool = False) -> Tensor:
+    def _measure(self, seen: Tensor, pictures: Tensor, rules: dict[Any, Any] | None = None) -> Tensor:
         """One number a row; several views of a row (MaCo's crops) count by their mean."""
-        values = self.stage.values(seen, self.wanted.layers, self.redirect if redirect else None)
+        values = self.stage.values(seen, self.wanted.layers, rules)
         numbers = self.wanted.measure(Scene(values, pictures, self.reference))
         if numbers.ndim and len(numbers) > len(pictures):
             return numbers.reshape(-1, len(pictures)).mean(0)

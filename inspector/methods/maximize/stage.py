@@ -87,18 +87,32 @@ class Stage:
     def values(
         self, pictures: Tensor, keys: Iterable[str], overrides: Overrides | None = None
     ) -> dict[str, Tensor]:
-        """Values by key for RGB pictures, channels moved to axis 1: (n, c, …); differentiable."""
+        """Values by key for RGB pictures, channels moved to axis 1: (n, c, …); differentiable.
+
+        Raises:
+            BadInput: the net does not take pictures of this size.
+        """
         wanted = tuple(dict.fromkeys(keys))
         if not wanted:
             return {}
-        part = self._part(wanted)
+        part = self.part(wanted)
         if "N" not in (self.recipe.layout or "N") and len(pictures) > 1:
             found = [self.values(row[None], wanted, overrides) for row in pictures]
             return {key: torch.cat([one[key] for one in found]) for key in wanted}
         rows = len(pictures)
         feeds = {k: _repeated(v, rows) for k, v in self.others.items() if k in part.input_names}
         fitting = {k: rule for k, rule in (overrides or {}).items() if k[1] in part.node_names}
-        run = part.run(feeds | {self.entry: self.numbers(pictures)}, overrides=fitting)
+        try:
+            run = part.run(feeds | {self.entry: self.numbers(pictures)}, overrides=fitting)
+        except NotRunnable as cause:
+            height, width = pictures.shape[-2:]
+            if (height, width) == self.recipe.size:
+                raise
+            meant = "" if self.recipe.size is None else " It declares {} × {}.".format(*self.recipe.size)
+            raise BadInput(
+                f"the model cannot compute {', '.join(wanted)} for pictures of {height} × {width}.{meant} "
+                f"Choose another size or an earlier layer. {cause}"
+            ) from None
         return {key: self._first(key, value) for key, value in zip(wanted, run.outputs, strict=True)}
 
     @property
@@ -124,7 +138,8 @@ class Stage:
             return False
         return True
 
-    def _part(self, keys: tuple[str, ...]) -> Network:
+    def part(self, keys: tuple[str, ...]) -> Network:
+        """What leads from the picture to these values."""
         if keys not in self._parts:
             part = between(self.net, [self.entry], list(keys))
             if self.entry not in part.block.inputs:
