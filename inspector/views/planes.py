@@ -71,7 +71,6 @@ def draw_planes(
     left_out = f"{count} of {values.shape[0]} planes shown" if count < values.shape[0] else ""
     caption = sentences(
         note,
-        f"Tensor {shape_text((1, *values.shape))}",
         left_out,
         "Each grey plane on its own scale, black is its smallest value",
         facts_text(facts, values.shape),
