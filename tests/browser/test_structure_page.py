@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import inspector
+from inspector.server import Workplace
 
 pytestmark = pytest.mark.browser
 
@@ -54,3 +55,58 @@ def test_a_block_is_saved_as_onnx_that_runs(page: Any, tmp_path: Path) -> None:
     part = inspector.open_model(path)
     assert [node.op for node in part.nodes.values()].count("Conv") == 3
     assert inspector.predict(part, ["random"])
+
+
+BLACK = """() => {
+  const c = document.querySelector('.drawing canvas');
+  const d = c.getContext('2d').getImageData(0, 0, c.width - 200, c.height).data;
+  let n = 0;
+  for (let i = 0; i < d.length; i += 4) if (d[i] + d[i + 1] + d[i + 2] < 30) n++;
+  return n;
+}"""
+
+
+def test_the_edges_on_the_way_are_strong(page: Any) -> None:
+    page.get_by_label("Search").fill("node_max_pool2d_2")
+    page.get_by_label("Search").press("Enter")
+    page.get_by_role("heading", name="MaxPool", exact=True).wait_for()
+    page.evaluate("workbench.fit()")
+    page.wait_for_timeout(300)
+    near = page.evaluate(BLACK)
+    found = []
+    for kind in ("before", "after", "both"):
+        page.get_by_label("Light up").select_option(kind)
+        page.wait_for_timeout(300)
+        found.append(page.evaluate(BLACK))
+        _shot(page, f"lit {kind}")
+    before, after, both = found
+    assert min(before, after) > near + 50
+    assert both > max(before, after) + 50
+
+
+def test_the_query_language_is_on_the_page(page: Any) -> None:
+    page.get_by_role("button", name="Query language").click()
+    for query in page.locator(".help code").all_inner_texts()[:8]:
+        page.get_by_role("button", name=query, exact=True).click()
+        assert page.get_by_label("Search").input_value() == query
+        assert page.get_by_role("alert").count() == 0, f"{query} can be read"
+    page.get_by_role("button", name="op=Conv", exact=True).click()
+    page.get_by_text("26 found").wait_for()
+    _shot(page, "query language")
+
+
+def test_a_fault_inside_a_job_is_told_and_the_next_one_runs(
+    page: Any, workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object) -> Any:
+        raise ZeroDivisionError("a fault that nobody foresaw")
+
+    page.get_by_role("tab", name="Activations").click()
+    with monkeypatch.context() as broken:
+        broken.setattr(workplace, "run", fault)
+        page.get_by_role("button", name="Random input").click()
+        page.get_by_role("alert").wait_for()
+        _shot(page, "fault in a job")
+    page.get_by_role("button", name="Random input").click()
+    page.locator(".answer").wait_for()
+    assert page.get_by_role("alert").count() == 0

@@ -14,7 +14,7 @@ interface Props {
   toggle(side: 0 | 1, block: number): void; openTo(depth: number): void; /** Counts up when the chosen pair must come into view. */ reveal: number; onChoose(a: number, b: number): void;
 }
 type Which = 0 | 1;
-const NONE = new Set<number>(), STEP = 60, LEAST = 0.005, MOST = 4, EDGE = 12, READABLE = 0.6;
+const NONE = new Set<number>(), NO_WAYS: Set<number>[] = [], STEP = 60, LEAST = 0.005, MOST = 4, EDGE = 12, READABLE = 0.6;
 
 export function CompareDrawing({ bench, match, chosen, openB, locked, onLock, toggle, openTo, reveal, onChoose }: Props) {
   const painters = [useLaid(match.a, bench.open), useLaid(match.b, openB)] as const, [a, b] = painters, ready = a && b;
@@ -94,7 +94,7 @@ export function CompareDrawing({ bench, match, chosen, openB, locked, onLock, to
     };
     ([0, 1] as const).forEach((side) => {
       const { w, h } = size(side), painter = painters[side]!;
-      painter.paint(clear(canvases[side].current!), w, h, dpr, eyes[side], theme, { selected: chosen[side], hover: hover[0] === side ? hover[1] : -1, found: side ? NONE : bench.found, near: painter.all }, null);
+      painter.paint(clear(canvases[side].current!), w, h, dpr, eyes[side], theme, { selected: chosen[side], hover: hover[0] === side ? hover[1] : -1, found: side ? NONE : bench.found, near: painter.all, ways: NO_WAYS }, null);
     });
     const c = clear(over.current!), [left, right] = [size(0), size(1)];
     c.setTransform(dpr, 0, 0, dpr, 0, 0); c.clearRect(0, 0, over.current!.clientWidth, over.current!.clientHeight);

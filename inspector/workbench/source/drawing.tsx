@@ -97,12 +97,13 @@ export function Drawing({ bench }: Props) {
   useEffect(() => { if (selected >= 0 && bench.reveal) { if (!centre(selected)) wish.current = selected; } }, [bench.reveal]);
 
   const rung = useMemo(() => new Set([...found, ...marked]), [found, marked]);
-  const lit = useMemo(() => (selected < 0 || !painter ? new Set<number>() : traced ? lineage(graph, marked.size ? marked : [selected], traced) : near(graph, selected, painter)), [graph, painter, selected, marked, traced]);
+  const ways = useMemo(() => (selected < 0 || !traced ? [] : (["before", "after"] as const).filter((kind) => traced === "both" || traced === kind).map((kind) => lineage(graph, marked.size ? marked : [selected], kind))), [graph, selected, marked, traced]);
+  const lit = useMemo(() => (selected < 0 || !painter ? new Set<number>() : traced ? new Set(ways.flatMap((way) => [...way])) : near(graph, selected, painter)), [graph, painter, selected, traced, ways]);
   useEffect(() => {
     if (!painter || !canvas.current) return;
     const { w, h } = size(), dpr = devicePixelRatio || 1, target = canvas.current;
     if (target.width !== Math.round(w * dpr) || target.height !== Math.round(h * dpr)) { target.width = Math.round(w * dpr); target.height = Math.round(h * dpr); }
-    painter.paint(target.getContext("2d")!, w, h, dpr, eye.current, readTheme(), { selected, hover, found: rung, near: lit }, shades);
+    painter.paint(target.getContext("2d")!, w, h, dpr, eye.current, readTheme(), { selected, hover, found: rung, near: lit, ways }, shades);
     document.body.dataset.drawn = String(painter.drawn);
   }, [painter, moved, selected, hover, rung, lit, shades, dark]);
   useEffect(() => { const watch = new ResizeObserver(ask); watch.observe(canvas.current!); return () => watch.disconnect(); }, []);

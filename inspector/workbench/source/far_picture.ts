@@ -14,7 +14,7 @@ export class FarPicture {
   show(c: CanvasRenderingContext2D, painter: Painter, view: View, k: number, dpr: number, swell: number, theme: Theme, marks: Marks, shades: Shades | null): boolean {
     const { width, height, id } = painter.placed, across = k * swell * dpr, down = k * dpr, w = Math.ceil(width * across) + 2 * MARGIN, h = Math.ceil(height * down) + 2 * MARGIN;
     if (k >= FAR || id.length < MANY || w * h > LARGEST || Math.max(w, h) > LONGEST) { this.canvas = null; return false; }
-    const key = [k, dpr, theme.page, marks.selected, marks.hover, marks.found, marks.near, shades];
+    const key = [k, dpr, theme.page, marks.selected, marks.hover, marks.found, marks.near, marks.ways, shades];
     if (!this.canvas || key.some((part, i) => part !== this.key[i])) {
       this.canvas = document.createElement("canvas"); this.key = key;
       this.canvas.width = w; this.canvas.height = h;

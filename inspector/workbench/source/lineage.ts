@@ -20,11 +20,10 @@ function walk(graph: Graph, from: number[], edges: number[][], end: Int32Array):
   return seen;
 }
 
-/** All boxes, open blocks around them included, on the ways to or from these. */
-export function lineage(graph: Graph, ids: Iterable<number>, kind: Lineage): Set<number> {
+/** All boxes, open blocks around them included, on the ways to these, or from them. */
+export function lineage(graph: Graph, ids: Iterable<number>, kind: "before" | "after"): Set<number> {
   const from = [...ids].flatMap((id) => itemsBelow(graph, id)), found = new Set<number>(), items = graph.items.length;
-  if (kind !== "after") for (const i of walk(graph, from, graph.into, graph.source)) found.add(i);
-  if (kind !== "before") for (const i of walk(graph, from, graph.out, graph.target)) found.add(i);
+  for (const i of kind === "before" ? walk(graph, from, graph.into, graph.source) : walk(graph, from, graph.out, graph.target)) found.add(i);
   for (const i of [...found]) for (let b = graph.items[i]!.block; b > 0 && !found.has(b + items); b = graph.doc.blocks[b]![3]) found.add(b + items);
   return found;
 }

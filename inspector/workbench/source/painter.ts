@@ -8,7 +8,7 @@ import { labelsOf, SHAPE_FONT, type Label } from "./shapes";
 import { css, familyLook, sequential, type Theme } from "./theme";
 
 export interface Eye { x: number; y: number; k: number }
-export interface Marks { selected: number; hover: number; found: Set<number>; near: Set<number> }
+export interface Marks { selected: number; hover: number; found: Set<number>; near: Set<number>; /** Boxes that lead to the selection, and that follow from it; edges among either are strong. */ ways: readonly Set<number>[] }
 export interface View { x0: number; x1: number; y0: number; y1: number }
 const BAND = 600, FONT = "system-ui, sans-serif", SIZE = 12;
 /** No text is painted smaller, in pixels of the screen. */
@@ -151,7 +151,7 @@ export class Painter {
   }
 
   private lines(c: CanvasRenderingContext2D, view: View, k: number, theme: Theme, marks: Marks): void {
-    const { placed } = this, b = this.bounds, strong: number[] = [];
+    const { placed } = this, b = this.bounds, strong: number[] = [], lit: number[] = [];
     const labels: number[] = [];
     c.strokeStyle = theme.edge; c.fillStyle = theme.edge;
     c.lineWidth = Math.max(1.25, 0.7 / k);
@@ -163,6 +163,7 @@ export class Painter {
       const ends = [placed.id[placed.from[e]!]!, placed.id[placed.to[e]!]!];
       if (ends.includes(marks.selected) || ends.includes(marks.hover)) { strong.push(e); return; }
       if (placed.kind[e] === PORTAL) return;
+      if (marks.ways.some((way) => way.has(ends[0]!) && way.has(ends[1]!))) { lit.push(e); return; }
       this.trace(c, e, k);
       if (k > 0.5) this.arrow(arrows, e);
       if (this.labels[e]) labels.push(e);
@@ -171,6 +172,8 @@ export class Painter {
     for (const e of this.long) one(e);
     c.stroke(); c.fill(arrows);
     c.globalAlpha = 1;
+    this.bold(c, lit, k, theme);
+    labels.push(...lit.filter((e) => this.labels[e]));
     for (const e of strong) {
       const incoming = placed.id[placed.to[e]!] === marks.selected;
       c.strokeStyle = theme.ring; c.fillStyle = theme.ring; c.lineWidth = Math.max(2, 1 / k);
@@ -180,6 +183,14 @@ export class Painter {
       if (this.labels[e]) labels.push(e);
     }
     if (k * 10 >= LEGIBLE) this.shapes(c, labels, theme);
+  }
+
+  private bold(c: CanvasRenderingContext2D, edges: number[], k: number, theme: Theme): void {
+    const heads = new Path2D();
+    c.strokeStyle = theme.ring; c.fillStyle = theme.ring; c.lineWidth = Math.max(2, 1 / k);
+    c.beginPath();
+    for (const e of edges) { this.trace(c, e, k); if (k > 0.5) this.arrow(heads, e); }
+    c.stroke(); c.fill(heads);
   }
 
   private shapes(c: CanvasRenderingContext2D, labels: number[], theme: Theme): void {
