@@ -145,8 +145,9 @@ def draw_heatmaps(
 ) -> Figure:
     """A sheet of raw maps, rows (targets, say) × columns (methods), each on its own scale, written below it.
 
-    `pictures`: one for all rows or one a row; they stand in the first column, and under the maps with
-    `over_input`. None leaves a place empty (a method that refused).
+    `pictures`: one for all rows or one a row; they stand in the first column and, with `over_input`, under
+    maps of places (h, w). Maps of every input number (c, h, w) stand alone: single pixels are lost among a
+    picture's own. None leaves a place empty (a method that refused).
     """
     originals = _one_each(pictures, len(maps))
     cells: list[list[Pixels | None]] = []
@@ -205,6 +206,7 @@ def _small(
     if facts_of(cells).zero == cells.size:
         words = "zero everywhere"
     height, width = _size(cells, original, side)
-    if original is None or not over_input:
-        return resize(colorize(scale.place(cells), scale.colors), width, height), words
+    if original is None or not over_input or np.ndim(values) == 3:
+        flat = colorize(scale.place(cells), scale.colors)
+        return resize(flat, width, height, smooth=cells.shape[0] > height), words
     return overlay(cells, resize(original, width, height, smooth=True), scale, scale.colors), words

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 import inspector
+from inspector import views
 from inspector.actions.attribute import attribute as run_attribute
 from inspector.methods import attribute, evaluate, prepare
 
@@ -92,3 +95,18 @@ def test_the_command_names_tokens(reader: inspector.Model, tmp_path: Path) -> No
         reader, [str(tmp_path / "ids.npy")], page, method=["lrp"], vocabulary=str(tmp_path / "vocab.json")
     )
     assert ">film<" in page.read_text()
+
+
+def test_maps_of_single_pixels_stand_beside_the_picture_and_maps_of_places_over_it() -> None:
+    drawn = np.random.default_rng(0)
+    picture = drawn.integers(0, 255, (40, 40, 3), dtype=np.uint8)
+    places, pixels = drawn.uniform(size=(40, 40)), drawn.normal(size=(3, 40, 40))
+
+    def sheet(values: np.ndarray, under: np.ndarray) -> bytes:
+        made = views.draw_heatmaps([[values]], under, row_labels=["a"], column_labels=["b"])
+        with Image.open(io.BytesIO(made.data)) as found:
+            return found.crop((found.width - 220, 0, found.width, found.height)).tobytes()
+
+    other = 255 - picture
+    assert sheet(pixels, picture) == sheet(pixels, other)
+    assert sheet(places, picture) != sheet(places, other)
