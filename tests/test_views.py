@@ -513,6 +513,11 @@ def test_no_shape_or_type_is_an_error(array: np.ndarray) -> None:
     assert figure.data.startswith(b"\x89PNG")
 
 
+def test_values_near_the_largest_float_are_drawn() -> None:
+    array = np.array([[0, 3e307], [3e307, 3e307]])
+    assert views.picture_of(array).data.startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(
     "shape", [(1, 1, 1, 40000), (1, 1000), (3, 1, 300), (2000, 3000), (1, 2, 700, 900), (1, 512, 1, 1)]
 )

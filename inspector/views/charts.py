@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Literal, cast
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -87,8 +88,9 @@ def draw_chart(
         chart = Chart(figsize=(width, height), dpi=DPI, layout=engine)
         if layout == "filled":
             chart.subplots_adjust(left=0.0, right=1.0, bottom=0.0, top=1.0, hspace=0.16)
-        paint(chart)
-        return _write(chart, title, caption, media)
+        with np.errstate(over="ignore"):  # ticks tried beyond the largest float; they are not drawn
+            paint(chart)
+            return _write(chart, title, caption, media)
 
 
 def quiet_axes(axes: Axes, grid: str = "y") -> None:
