@@ -246,6 +246,19 @@ def test_bad_files_are_told_and_the_server_lives(client: httpx.Client) -> None:
     assert client.get("/api/models").status_code == 200
 
 
+def test_faults_name_files_as_the_user_does(client: httpx.Client, workplace: Workplace) -> None:
+    for name, content in (("holiday.png", b"x"), ("broken.onnx", b"no model")):
+        stored = client.post("/api/files", params={"name": name}, content=content).json()["file"]
+        asked = (
+            ("/api/models", {"file": stored}) if name.endswith("onnx") else ("/api/runs", {"input": stored})
+        )
+        call = asked[1] | {"model": workplace.first[0]}
+        record = _finish(client, client.post(asked[0], json=call))
+        assert record["state"] == "failed"
+        assert name in record["error"]
+        assert str(workplace.folder) not in record["error"]
+
+
 def test_tensors_arrive_raw_and_in_parts(client: httpx.Client, workplace: Workplace) -> None:
     base = f"/api/tensors/models/{workplace.first[0]}"
     part = client.get(f"{base}/data", params={"key": "w", "index": "1:,::2"})

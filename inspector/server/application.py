@@ -43,7 +43,7 @@ _NEWEST = {"index.html": "text/html", "page.js": "text/javascript", "page.css": 
 
 def application(workplace: Workplace, *, max_upload: int = MAX_UPLOAD) -> Starlette:
     """The routes over one workplace, without the guard."""
-    site = _Site(workplace, Jobs(), max_upload)
+    site = _Site(workplace, Jobs(workplace.worded), max_upload)
     route = Route
     return Starlette(
         routes=[

@@ -63,9 +63,10 @@ class Job:
 
 
 class Jobs:
-    """The jobs of one server."""
+    """The jobs of one server; `worded` rewrites what the user is told of a fault."""
 
-    def __init__(self) -> None:
+    def __init__(self, worded: Callable[[str], str] = str) -> None:
+        self._worded = worded
         self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="job")
         self._jobs: OrderedDict[str, Job] = OrderedDict()
 
@@ -81,7 +82,7 @@ class Jobs:
         job = Job(secrets.token_urlsafe(12), what)
         self._jobs[job.id] = job
         self._forget()
-        self._pool.submit(_run, job, work)
+        self._pool.submit(_run, job, work, self._worded)
         return job
 
     def find(self, identity: str) -> Job:
@@ -114,7 +115,7 @@ class Jobs:
             del self._jobs[key]
 
 
-def _run(job: Job, work: Callable[[], Any]) -> None:
+def _run(job: Job, work: Callable[[], Any], worded: Callable[[str], str]) -> None:
     if job.stop:
         job.state = "cancelled"
         return
@@ -125,9 +126,9 @@ def _run(job: Job, work: Callable[[], Any]) -> None:
     except Cancelled as stopped:
         job.error, job.state = str(stopped), "cancelled"
     except InspectorError as fault:  # a sheet of methods tells the stop as the reason of each refusal
-        job.error, job.state = str(fault), "cancelled" if job.stop else "failed"
+        job.error, job.state = worded(str(fault)), "cancelled" if job.stop else "failed"
     except Exception as fault:  # noqa: BLE001  # a job that breaks must not take the server with it
         traceback.print_exc()
-        job.error, job.state = f"internal error: {type(fault).__name__}: {fault}", "failed"
+        job.error, job.state = worded(f"internal error: {type(fault).__name__}: {fault}"), "failed"
     else:
         job.state = "done"

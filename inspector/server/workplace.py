@@ -119,6 +119,12 @@ class Workplace:
             raise UnknownName("no such file was uploaded here. Send it again.")
         return self._files[identity]
 
+    def worded(self, text: str) -> str:
+        """A message with the names that files came with in place of the server's own."""
+        for stored in list(self._files.values()):
+            text = text.replace(str(stored.path), stored.name)
+        return text
+
     def drop(self, stored: Stored) -> None:
         """Remove a file that did not arrive whole."""
         stored.path.unlink(missing_ok=True)
