@@ -1,21 +1,25 @@
 """How does a net become a torch.fx graph, for torch.compile, printing or export?
 
-Weights that an operator reads as a shape become Python numbers, so nothing breaks the graph; `If`, `Loop` and
-`Scan` choose at run time and stay with the interpreter.
+Weights that an operator reads as a shape become Python numbers, so nothing breaks the graph. An `If` whose
+condition follows from shapes is the branch it takes; what values choose or repeat stays with the interpreter.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import operator as python
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
+from inspector.autograd.branches import straight
+from inspector.autograd.interpreter import Watch, run_steps
 from inspector.autograd.network import Network
 from inspector.autograd.program import Step
 from inspector.autograd.registry import Context
+from inspector.autograd.shapes import CHANCE
 from inspector.errors import NotRunnable, UnsupportedOperator
 
 __all__ = ["Known", "to_fx"]
@@ -64,33 +68,69 @@ def _flat(values: Any) -> list[Any]:
 def to_fx(net: Network, inputs: Sequence[Tensor]) -> fx.GraphModule:
     """A GraphModule with the parameters of `net`, for inputs of these shapes.
 
-    Shape arithmetic is evaluated on the given inputs, once. Every fx node carries its ONNX node in
-    `meta["onnx"]`.
+    It takes the steps that a run takes: chains joined, shape arithmetic evaluated on the given inputs, once,
+    and so are the conditions of `If` that follow from shapes. Every fx node carries in `meta["onnx"]`
+    its ONNX node, of a chain the last one, of joined views the value they give.
+
+    Raises:
+        UnsupportedOperator: a node chooses or repeats by values, which a graph cannot hold; it is named.
     """
     graph, root = fx.Graph(), torch.nn.Module()
     values: dict[str, Any] = {}
     for index, key in enumerate(net.input_names):
         values[key] = graph.placeholder(f"input_{index}")
-    constants = {**net.weights, **_shapes(net, inputs)}
-    for step in net.block.steps:
-        if any(key is not None and key not in constants for key in step.outputs):
+    feeds = dict(zip(net.input_names, inputs, strict=True))
+    with torch.no_grad():
+        block = straight(net, feeds)
+        steps, remembered = net.planner(block).settled(net.state(feeds, None))
+        constants = {**net.weights, **remembered}
+        constants.update(_read_on_host(steps, net, feeds, constants))
+    numbers = {step.inputs[i] for step in steps for i in _host(step) if i < len(step.inputs)}
+    for step in steps:
+        if not _evaluated(step, net, constants, numbers):
             _emit(step, net, graph, root, values, constants)
     graph.output(tuple(_read(key, graph, root, values, constants) for key in net.block.outputs))
+    graph.eliminate_dead_code()
     return fx.GraphModule(root, graph)
 
 
-def _shapes(net: Network, inputs: Sequence[Tensor]) -> dict[str, Any]:
-    """The values that depend on the shapes of the inputs only."""
-    known = set(net.weights)
-    steps: list[Step] = []
-    for step in net.block.steps:
-        asks = step.node.op_type in ("Shape", "Size")
-        if (asks or all(key is None or key in known for key in step.inputs)) and not step.blocks:
-            steps.append(step)
-            known.update(key for key in step.outputs if key)
-    names = [key for step in steps for key in step.outputs if key]
+def _host(step: Step) -> Collection[int]:
+    """Which inputs an operator reads as numbers."""
+    return step.operator.host if step.operator is not None else ()
+
+
+def _evaluated(step: Step, net: Network, constants: dict[str, Any], numbers: set[str | None]) -> bool:
+    """Whether a step reads constants only; its results are constants then. Parameters stay parameters, but
+    where the result is read as `numbers`.
+    """
+    held = [None if key is None else constants.get(key, net) for key in step.inputs]
+    kinds = (Tensor, torch.nn.Parameter) if numbers.intersection(step.outputs) else (Tensor,)
+    settled = all(value is None or type(value) in kinds for value in held)
+    if not settled or step.blocks or step.state == "body" or step.node.op_type in CHANCE:
+        return False
+    host = _host(step)
+    arguments = [Known(x.tolist()) if i in host and x is not None else x for i, x in enumerate(held)]
     with torch.no_grad():
-        return net.run(inputs, taps=names).taps
+        result = _bound(step, net, arguments)()
+    results = (result,) if len(step.outputs) == 1 else result
+    constants.update((key, value) for key, value in zip(step.outputs, results, strict=False) if key)
+    return True
+
+
+def _read_on_host(
+    steps: Sequence[Step], net: Network, feeds: Mapping[str, Any], constants: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What operators read as Python numbers, where it is made of weights alone."""
+    fixed, asked = set(constants) - set(net.input_names), set[str]()
+    for step in steps:
+        if all(key is None or key in fixed for key in step.inputs) and not step.blocks:
+            fixed.update(key for key in step.outputs if key)
+        host = step.operator.host if step.operator is not None else ()
+        asked.update(key for position, key in enumerate(step.inputs) if key and position in host)
+    watch = Watch(taps=frozenset(fixed & asked - constants.keys()))
+    if watch.taps:
+        run_steps(steps, dataclasses.replace(net.state(feeds, watch), env={**constants, **feeds}))
+    return {key: values[0] for key, values in watch.tapped.items()}
 
 
 def _emit(
@@ -104,13 +144,14 @@ def _emit(
     if step.blocks or step.state == "body":
         domain = step.node.domain or "ai.onnx"
         raise UnsupportedOperator(
-            f"{step.node.op_type} {step.key!r} ({domain} opset {step.opset}) runs a subgraph, which torch.fx "
-            "cannot hold; use the net as it is"
+            f"{step.node.op_type} {step.key!r} ({domain} opset {step.opset}) runs a subgraph that values of "
+            "the run choose or repeat, which torch.fx cannot hold; use the net as it is, or cut around the "
+            "node with autograd.between"
         )
-    host = step.operator.host if step.operator is not None else ()
+    host = _host(step)
     arguments: list[Any] = []
     for position, key in enumerate(step.inputs):
-        if key is not None and position in host and key in constants and key not in values:
+        if key is not None and position in host and key in constants:
             arguments.append(Known(constants[key].tolist()))
         else:
             arguments.append(_read(key, graph, root, values, constants))

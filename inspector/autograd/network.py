@@ -247,11 +247,14 @@ class Network(nn.Module):
                 checkpointing.run_segments(self.block, state, self._segments)
             else:
                 if self._planner is None:
-                    joins = self.dtype == torch.float32
-                    attention = joins and self.device.type == "cpu"
-                    self._planner = Planner(self.block, self.weights, joins=joins, attention=attention)
+                    self._planner = self.planner(self.block)
                 self._planner.run(state)
         return tuple(None if key is None else state.env[key] for key in self.block.outputs)
+
+    def planner(self, block: Block) -> Planner:
+        """What finds the shortest way through a block with the weights of this net."""
+        joins = self.dtype == torch.float32
+        return Planner(block, self.weights, joins=joins, attention=joins and self.device.type == "cpu")
 
     def state(self, feeds: Mapping[str, Any], watch: Watch | None) -> State:
         """The environment a run starts with: weights and checked inputs."""

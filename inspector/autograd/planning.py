@@ -73,6 +73,16 @@ class Planner:
             _remember(self._plans, touched, plan)
         plan.run(state)
 
+    def settled(self, state: State) -> tuple[tuple[Step, ...], dict[str, Any]]:
+        """Run, and tell the steps that a run with inputs of these shapes takes, and what it remembers."""
+        touched = self._changed(state)
+        plan = self._plan(touched)
+        plan.run(state)
+        memory = next(iter(plan.memories.values()), None)
+        if memory is None:
+            return plan.block.steps, {}
+        return tuple(step for step in memory.steps if step.outputs), memory.values
+
     def _touched(self, watch: Watch | None) -> frozenset[str]:
         """The steps that would otherwise be skipped, and which somebody wants to see or to change."""
         if watch is None:
