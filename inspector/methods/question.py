@@ -1,4 +1,4 @@
-"""What is asked about which inputs, and what runs over them tell: target, outputs, shapes, values of layers."""
+"""What is asked about which inputs, and what do runs tell? Target, outputs, shapes, values of layers."""
 
 from __future__ import annotations
 
