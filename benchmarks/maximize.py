@@ -3,7 +3,8 @@
     python benchmarks/maximize.py [--steps 10] [--rounds 5]
 
 The rivals are written here in the manner of the peers, over the same net, objective and size of 224 pixels,
-so that nothing but the loop differs. Both run the net to its end and take gradients of all weights too.
+so that nothing but the loop differs; the packages themselves want torchvision. Both run the net to its end
+and take gradients of all weights too.
 lucent: pad, jitter, scale, rotate and jitter one after the other, Adam. torch-dreams: scale and rotate,
 gradients clipped, AdamW. Interleaved, the smallest of the rounds, CPU seconds of one thread.
 """
