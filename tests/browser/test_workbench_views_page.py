@@ -65,13 +65,20 @@ def test_maps_lie_side_by_side_for_a_target_found_by_its_label(page: Any) -> Non
     page.locator(".heat").nth(1).wait_for()  # the answer is still there
 
 
-def test_a_picture_grows_while_it_is_looked_at_and_can_be_stopped(page: Any) -> None:
+def _grow(page: Any, question: str, boxes: dict[str, str], *, steps: int, frames: int) -> None:
+    """Ask for a picture that is made step by step, and wait until some of it has been shown."""
     _tab(page, "More")
-    page.get_by_label("question").select_option("maximize")
-    page.get_by_role("textbox", name="objective").fill("logit:967")
-    page.get_by_role("spinbutton", name="steps").fill("3000")
-    page.get_by_role("button", name="Run maximize").click()
-    page.wait_for_function("() => Number(document.querySelector('.growing')?.dataset.frames || 0) >= 3")
+    page.get_by_label("question").select_option(question)
+    for name, words in boxes.items():
+        page.get_by_role("textbox", name=name).fill(words)
+    page.get_by_role("spinbutton", name="steps").fill(str(steps))
+    page.get_by_role("button", name=f"Run {question}").click()
+    shown = "document.querySelector('.growing')?.dataset.frames || 0"
+    page.wait_for_function(f"() => Number({shown}) >= {frames}")
+
+
+def test_a_picture_grows_while_it_is_looked_at_and_can_be_stopped(page: Any) -> None:
+    _grow(page, "maximize", {"objective": "logit:967"}, steps=3000, frames=3)
     page.locator(".growing").scroll_into_view_if_needed()
     _shot(page, "growing")
     page.get_by_role("button", name="Stop").click()
@@ -86,12 +93,7 @@ def test_a_picture_grows_while_it_is_looked_at_and_can_be_stopped(page: Any) -> 
 
 
 def test_a_dream_grows_too(page: Any) -> None:
-    _tab(page, "More")
-    page.get_by_label("question").select_option("dream")
-    page.get_by_role("textbox", name="layer").fill("node_relu_12")
-    page.get_by_role("spinbutton", name="steps").fill("400")
-    page.get_by_role("button", name="Run dream").click()
-    page.wait_for_function("() => Number(document.querySelector('.growing')?.dataset.frames || 0) >= 2")
+    _grow(page, "dream", {"layer": "node_relu_12"}, steps=400, frames=2)
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Stopped at step").wait_for()
 
