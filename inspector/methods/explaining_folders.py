@@ -142,24 +142,28 @@ def _share(question: _Question, root: Path, files: list[Path]) -> list[_Made]:
 
 
 class _Lent:
-    """The net and sessions of a question, made at the first file that can be read and lent to every one.
+    """The net of a question, made at the first file that can be read and lent to every one; sessions too.
 
-    That file gets them lent too: where a run starts or goes on must not change a bit of any map.
+    Each map is made with what files of its own shapes lend, that file itself if there was none before: where
+    a run starts or goes on must not change a bit.
     """
 
     def __init__(self, question: _Question) -> None:
         self.question = question
         self.method = find_method(question.method)
-        self.first: Preparation | None = None
+        self.last: Preparation | None = None
+        self.shapes: dict[str, tuple[int, ...]] = {}
 
     def explain(self, path: Path) -> Attribution:
         """The map of one file."""
         asked = self.question
-        if self.first is None:
-            first = Preparation(asked.model, str(path), **asked.choices)
-            first.subject(self.method, asked.target)
-            self.first = first
-        subject = self.first.on(str(path)).subject(self.method, asked.target)
+        fresh = Preparation(asked.model, str(path), **asked.choices)
+        prepared = fresh if self.last is None else self.last.on(str(path))
+        subject = prepared.subject(self.method, asked.target)
+        shapes = {name: tuple(value.shape) for name, value in subject.feeds.items()}
+        if self.last is None or shapes != self.shapes:
+            self.last, self.shapes = prepared, shapes
+            subject = prepared.on(str(path)).subject(self.method, asked.target)
         return explain(subject, self.method, **asked.options)
 
 

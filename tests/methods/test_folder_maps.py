@@ -6,7 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
+from onnx import numpy_helper
 from PIL import Image
 
 import inspector
@@ -70,6 +73,30 @@ def test_where_a_run_goes_on_changes_no_bit(
     (alone / "3.png").write_bytes((folder / "inner" / "3.png").read_bytes())
     inspector.attribute_folder(classifier, tmp_path / "one", data=alone, pictures=False)
     whole, single = np.load(tmp_path / "all" / "inner" / "3.png.npy"), np.load(tmp_path / "one" / "3.png.npy")
+    assert float(whole.max()) > 0
+    np.testing.assert_array_equal(whole, single)
+
+
+def test_a_file_of_other_shapes_before_it_changes_no_bit(tmp_path: Path) -> None:
+    drawn = np.random.default_rng(2)
+    graph = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[1, 3, H, W] x, float[16, 3, 5, 5] k, float[16, 5] m) => (float[1, 5] y) {
+          c = Conv(x, k) r = Relu(c) p = GlobalAveragePool(r) f = Flatten(p) y = MatMul(f, m)
+        }"""
+    )
+    for name, shape in (("k", (16, 3, 5, 5)), ("m", (16, 5))):
+        graph.graph.initializer.append(numpy_helper.from_array(drawn.normal(size=shape).astype("f"), name))
+    del graph.graph.input[1:]
+    model = inspector.open_model(graph)
+    for number, side in enumerate((40, 48, 48)):
+        for data in ("all", "one")[: 1 + (number == 2)]:
+            (tmp_path / data).mkdir(exist_ok=True)
+            x = np.random.default_rng(number).normal(size=(1, 3, side, side)).astype("f")
+            np.save(tmp_path / data / f"{number}.npy", x)
+    for data in ("all", "one"):
+        inspector.attribute_folder(model, tmp_path / f"{data}-maps", data=tmp_path / data, pictures=False)
+    whole, single = (np.load(tmp_path / f"{data}-maps" / "2.npy.npy") for data in ("all", "one"))
     assert float(whole.max()) > 0
     np.testing.assert_array_equal(whole, single)
 
