@@ -26,7 +26,7 @@ from inspector.errors import BadInput, UnknownName
 from inspector.views import canvas, charts, colors, normalize, tokens
 from inspector.views.dendrogram import leaf_order
 from inspector.views.figure import HTML, PNG, SVG, Figure, Media
-from inspector.views.grid import grid_for, zoom_for
+from inspector.views.grid import grid_for, room_for, zoom_for
 from inspector.views.heatmap import flatten_channels
 from inspector.views.pictures import as_picture
 from inspector.views.wording import number, shape_text
@@ -234,7 +234,9 @@ def test_tile_k_shows_the_channel_whose_number_stands_above(channels: list[int] 
     maps = np.repeat(np.repeat(np.arange(11.0)[:, None, None], 4, axis=1), 6, axis=2)
     picked = channels or list(range(11))
     sheet = mosaic(lambda m: views.draw_tiles(maps, channels=channels, clip=0.0, media=m))
-    grid = grid_for(len(picked), *zoom_for(4, 6), head=canvas.line_height(canvas.SMALL))
+    grid = grid_for(
+        len(picked), *zoom_for(4, 6, *room_for(len(picked))), head=canvas.line_height(canvas.SMALL)
+    )
     assert sheet.shape[:2] == grid.size[::-1]
     table = colors.color_table("viridis")
     numbers = [
@@ -253,7 +255,7 @@ def test_tile_k_shows_the_channel_whose_number_stands_above(channels: list[int] 
 def test_one_scale_gives_equal_values_equal_colours_and_own_scales_do_not() -> None:
     maps = np.zeros((2, 4, 4))
     maps[0, 0, 0], maps[1, 0, 0], maps[1, 3, 3] = 1.0, 1.0, 4.0
-    size, _ = zoom_for(4, 4)
+    size, _ = zoom_for(4, 4, *room_for(2))
 
     def first_cells(shared: bool) -> tuple[np.ndarray, np.ndarray]:
         sheet = mosaic(lambda m: views.draw_tiles(maps, shared=shared, clip=0.0, columns=2, media=m))
@@ -273,8 +275,59 @@ def test_cells_without_a_number_are_marked_and_counted() -> None:
     assert "1 NaN and 1 infinite cells marked in magenta" in figure.caption
     picture = pixels(figure)
     marked = (picture == colors.NOT_FINITE).all(axis=-1).sum()
-    size, _ = zoom_for(3, 3)
+    size, _ = zoom_for(3, 3, *room_for(1))
     assert marked == 2 * (size // 3) ** 2
+
+
+@pytest.mark.parametrize(("height", "width"), [(172, 264), (13, 13), (600, 600)])
+def test_few_maps_are_drawn_large_and_many_fit_a_sheet(height: int, width: int) -> None:
+    assert max(zoom_for(height, width, *room_for(1))) >= 300
+    assert max(zoom_for(height, width, *room_for(2))) >= 250
+    size = zoom_for(height, width, *room_for(64))
+    across, down = grid_for(64, *size, head=23).size
+    assert 0.8 < across / down < 2.2
+    assert across <= 1180
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 10, 16, 24, 64, 96])
+def test_maps_stand_beside_one_another_before_they_stand_below(count: int) -> None:
+    grid = grid_for(count, 112, 112, head=23)
+    assert grid.columns >= grid.rows - 3  # a little higher than wide at most
+    assert grid.columns * grid.rows - count < max(2, count / 3)
+
+
+def test_a_title_takes_two_lines_and_its_whole_is_in_the_caption() -> None:
+    name = ";".join(f"model_1/batch_normalization_{i}/FusedBatchNormV3" for i in range(9))
+    for figure in (
+        views.draw_tiles(values(1, 9, 9), title=name, media=SVG),
+        views.draw_histogram(values(50), title=name),
+    ):
+        assert figure.title == name
+    bold = [
+        t
+        for t in svg_root(views.draw_tiles(values(1, 9, 9), title=name, media=SVG)).iter()
+        if t.get("font-weight")
+    ]
+    assert len(bold) == 2
+    assert "…" in str(bold[1].text)
+    written = "".join(svg_root(views.draw_tiles(values(1, 9, 9), title=name, media=SVG)).itertext())
+    assert name in written.replace("\n", "")
+    assert views.draw_histogram(values(50), title=name).height < 900
+
+
+def test_a_line_of_values_is_no_map() -> None:
+    for shape in ((1, 8), (8, 1), (1, 1, 8)):
+        row = views.picture_of(
+            np.arange(8.0).reshape(shape), axes="c h w" if len(shape) == 3 else "row column"
+        )
+        assert row.height > row.width / 2  # a bar a value
+    long = views.picture_of(np.arange(128.0).reshape(1, 128), axes="row column")
+    assert "128 steps" in long.caption
+
+
+def test_a_share_of_less_than_one_value_is_not_cut_off() -> None:
+    assert normalize.scale_of(np.arange(9.0), clip=0.5).clipped == (False, False)
+    assert normalize.scale_of(np.arange(999.0), clip=0.5).clipped == (False, True)
 
 
 def test_pages_say_what_they_show() -> None:
@@ -293,7 +346,7 @@ def test_pages_say_what_they_show() -> None:
 def test_kernels_of_three_inputs_are_colour_pictures_in_the_order_asked_for() -> None:
     kernel = np.zeros((1, 3, 2, 2))
     kernel[0, 0, 0, 0], kernel[0, 1, 0, 1] = 1.0, -1.0
-    side, _ = zoom_for(2, 2, target=84)
+    side, _ = zoom_for(2, 2, round(0.75 * room_for(1)[0]))
     top, half = canvas.line_height(canvas.SMALL) + 4, side // 2
     rgb = mosaic(lambda m: views.draw_kernels(kernel, media=m))
     assert rgb[top, 4].tolist() == [255, 128, 128]

@@ -45,7 +45,8 @@ class Kernels(Result):
         """One line."""
         shape = "×".join(map(str, self.array.shape))
         where = f", drawn in {self.path}" if self.path else ""
-        return f"{self.layer}: {self.weight}, {shape} (out × in × space){where}"
+        space = " × space" if self.array.ndim > 2 else ""
+        return f"{self.layer}: {self.weight}, {shape} (out × in{space}){where}"
 
     def figures(self) -> Mapping[str, Figure]:
         """The picture."""

@@ -33,6 +33,7 @@ __all__ = [
     "SMALL",
     "TITLE",
     "Canvas",
+    "headed",
     "line_height",
     "notice",
     "png_bytes",
@@ -107,6 +108,15 @@ def wrap(words: str, width: float, size: int = BODY, bold: bool = False) -> list
         if line:
             lines.append(line)
     return lines
+
+
+def headed(title: str, caption: str, width: float) -> tuple[list[str], str]:
+    """At most two lines of a title, and the caption, which names what was too long for them."""
+    lines = wrap(title, width, TITLE, True)
+    if len(lines) <= 2:
+        return lines, caption
+    rest = " ".join(title.split())[len(lines[0]) :].lstrip()
+    return [lines[0], shorten(rest, width, TITLE, True)], f"{title.rstrip('.')}. {caption}".rstrip()
 
 
 def resize(rgb: Pixels, width: int, height: int, *, smooth: bool = False) -> Pixels:
@@ -347,12 +357,11 @@ class Canvas:
         """Title above, caption below, white margin around: PNG or SVG."""
         left, top, right, bottom = self.extent()
         width = max(right - left, MIN_TEXT_WIDTH)
-        if title:
-            lines = wrap(title, width, TITLE, True)
-            height = len(lines) * line_height(TITLE) + 8
-            self.paragraph(left, top - height, title, width, size=TITLE, bold=True)
-        if caption:
-            self.paragraph(left, bottom + 14, caption, width, size=SMALL, color=MUTED)
+        lines, words = headed(title, caption, width)
+        for row, line in enumerate(lines):
+            y = top - 8 - (len(lines) - row) * line_height(TITLE)
+            self.text(left, y, line, size=TITLE, bold=True)
+        self.paragraph(left, bottom + 14, words, width, size=SMALL, color=MUTED)
         left, top, right, bottom = self.extent()
         size = (right - left + 2 * MARGIN, bottom - top + 2 * MARGIN)
         dx, dy = MARGIN - left, MARGIN - top

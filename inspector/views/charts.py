@@ -17,7 +17,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
 
 from inspector.errors import BadInput
-from inspector.views.canvas import INK, MUTED, SMALL, TITLE, wrap
+from inspector.views.canvas import INK, MUTED, SMALL, TITLE, headed, wrap
 from inspector.views.figure import PNG, SVG, Figure, Media
 
 __all__ = ["DPI", "STYLE", "Layout", "draw_chart", "quiet_axes"]
@@ -115,12 +115,12 @@ def _write(chart: Chart, title: str, caption: str, media: Media) -> Figure:
         chart.set_layout_engine("none")
     body = Bbox.union([chart.get_tightbbox(canvas.get_renderer()), chart.bbox_inches])
     parts = [body]
-    if title:
-        lines = wrap(title, body.width * DPI, TITLE, True)
+    lines, words = headed(title, caption, body.width * DPI)
+    if lines:
         style = {"fontsize": TITLE / 2, "fontweight": "bold", "va": "bottom"}
         parts.append(_outside_text(chart, body.x0, body.y1 + TITLE_GAP, lines, **style))
-    if caption:
-        lines = wrap(caption, body.width * DPI * 0.98, SMALL)
+    if words:
+        lines = wrap(words, body.width * DPI * 0.98, SMALL)
         style = {"fontsize": SMALL / 2, "color": MUTED, "va": "top"}
         parts.append(_outside_text(chart, body.x0, body.y0 - CAPTION_GAP, lines, **style))
     sheet = Bbox.union(parts).padded(MARGIN_INCHES)

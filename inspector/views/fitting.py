@@ -121,6 +121,8 @@ def _draw(values: Array, names: list[str], request: _Request) -> Figure:
         return draw_attention(values, request.labels, shared=request.shared, **look)
     if sorted(names) == ["c", "t"]:
         return _signals(values.transpose([names.index("c"), names.index("t")]), request)
+    if len(names) == 2 and 1 in values.shape and "q" not in names:
+        return _vector(values.reshape(-1), request)
     if len(names) == 2:
         words = {"t": "token", "f": "feature", "q": "query", "k": "key"}
         row, column = (words.get(name, name) for name in names)
@@ -131,15 +133,15 @@ def _draw(values: Array, names: list[str], request: _Request) -> Figure:
     if len(names) <= 1:
         return _vector(values.reshape(-1), request)
     flat = values.reshape(-1, *values.shape[-2:])
-    return _maps(
-        flat, request.noting(f"The leading axes {shape_text(values.shape[:-2])} are counted through")
-    )
+    if len(names) == 3:
+        return _maps(flat, request)
+    return _maps(flat, request.noting(f"Numbered through the axes {shape_text(values.shape[:-2])}"))
 
 
 def _maps(maps: Array, request: _Request) -> Figure:
     """(c, h, w): tiles, unless there is nothing to see in the plane."""
     count, height, width = maps.shape
-    if height == width == 1:
+    if height == width == 1 or (count == 1 and 1 in (height, width)):
         return _vector(maps.reshape(-1), request)
     if (height == 1 or width == 1) and max(height, width) > 8:
         return _signals(maps.reshape(count, -1), request)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["Grid", "grid_for", "zoom_for"]
+__all__ = ["Grid", "grid_for", "room_for", "zoom_for"]
 
 SHEET_WIDTH = 1180  # pixels that a sheet may take before tiles go to the next row
 GAP = 8
-LARGEST_TILE = 320
+LARGEST_TILE = 480
+TARGET, SMALLEST_ROOM = 112, 136  # pixels of a tile among many
+SHAPE = 1.25  # width of a sheet over its height, about
 SMALLEST_STRIPE = 18  # a 1×200 map is stretched to this height
 
 
@@ -46,13 +48,20 @@ class Grid:
         ) + self.head
 
 
-def zoom_for(height: int, width: int, target: int = 112, largest: int = LARGEST_TILE) -> tuple[int, int]:
+def room_for(count: int) -> tuple[int, int]:
+    """(target, largest) side of a tile for `zoom_for`: the fewer stand on a sheet, the larger each."""
+    across = math.ceil(math.sqrt(1.5 * max(1, count)))
+    largest = min(LARGEST_TILE, max(SMALLEST_ROOM, SHEET_WIDTH // across - GAP))
+    return min(LARGEST_TILE - 60, max(TARGET, round(520 / math.sqrt(max(1, count))))), largest
+
+
+def zoom_for(height: int, width: int, target: int = TARGET, largest: int = LARGEST_TILE) -> tuple[int, int]:
     """Drawn (height, width) of a map: whole multiples up to about `target`, reduced beyond `largest`."""
     side = max(height, width)
     if side > largest:
         factor = largest / side
         return max(SMALLEST_STRIPE, round(height * factor)), max(SMALLEST_STRIPE, round(width * factor))
-    zoom = max(1, target // side)
+    zoom = max(1, round(target / side))
     stretch_y = max(zoom, math.ceil(SMALLEST_STRIPE / height))
     stretch_x = max(zoom, math.ceil(SMALLEST_STRIPE / width))
     return height * stretch_y, width * stretch_x
@@ -69,10 +78,13 @@ def grid_for(
     gap: int = GAP,
 ) -> Grid:
     """A grid a little wider than high, with full rows where a close number of columns allows it."""
-    fitting = max(1, (SHEET_WIDTH + gap) // (width + gap))
+    fitting = min(count, max(1, (SHEET_WIDTH + gap) // (width + gap)))
+
+    def misfit(tried: int) -> float:
+        rows = math.ceil(count / tried)
+        shape = tried * (width + gap) / (rows * (head + height + foot + gap))
+        return abs(math.log(shape / SHAPE)) + 2 * (rows * tried - count) / count
+
     if columns is None:
-        ideal = max(1, round(math.sqrt(count * 1.5 * (height + head + foot) / width)))
-        ideal = min(ideal, fitting)
-        near = [n for n in range(max(1, ideal - 3), min(ideal + 3, fitting) + 1) if count % n == 0]
-        columns = min(near, key=lambda n: abs(n - ideal)) if near else ideal
+        columns = min(range(fitting, 0, -1), key=misfit)
     return Grid(count, max(1, min(columns, count)), width, height, gap, head, foot)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Chart
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from inspector.views.canvas import INK, notice
 from inspector.views.charts import draw_chart, quiet_axes
@@ -96,6 +96,8 @@ def paint_histogram(
         axes.set_ylim(0, max(1, counts.max()) * 1.08)
     quiet_axes(axes)
     axes.set_ylabel("count (log)" if log else "count")
+    if not log:
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     _mark(axes, facts.mean, SERIES[1], f"mean {number(facts.mean)}", "-")
     if low < 0 < high:

@@ -13,7 +13,7 @@ from inspector.views.canvas import SMALL, Canvas, line_height, notice, resize
 from inspector.views.colorbar import add_color_bar
 from inspector.views.colors import NOT_FINITE, colorize
 from inspector.views.figure import PNG, Figure, Media
-from inspector.views.grid import grid_for, zoom_for
+from inspector.views.grid import grid_for, room_for, zoom_for
 from inspector.views.matrix import draw_matrix
 from inspector.views.normalize import Scale, scale_of
 from inspector.views.pictures import Pixels
@@ -25,7 +25,7 @@ from inspector.views.wording import not_finite_text, number, sentences, shape_te
 
 __all__ = ["draw_kernels"]
 
-KERNEL_TARGET = 84  # pixels of an enlarged kernel, about
+PART = 0.75  # a kernel has few cells: its tile is smaller than a feature map's
 
 
 def draw_kernels(
@@ -59,7 +59,8 @@ def draw_kernels(
     look = _Look(title, note, clip, colors, media)
     if all(n == 1 for n in space):
         return _pointwise(values.reshape(values.shape[:2]), look)
-    if len(space) == 1:
+    if sum(n > 1 for n in space) == 1:  # also 1×7
+        values = values.reshape(*values.shape[:2], max(space))
         return _one_dimensional(values, start, limit or 64, look)
     if len(space) == 2 and values.shape[1] == 3:
         picked = chosen(values.shape[0], None, start, limit or 96)
@@ -140,7 +141,7 @@ def _rgb(kernel: Array, bound: float) -> Pixels:
 
 def _color_tiles(values: Array, picked: list[int], order: str, shared: bool, look: _Look) -> Figure:
     colored = values[:, ::-1] if order == "bgr" else values
-    height, width = zoom_for(*values.shape[2:], target=KERNEL_TARGET)
+    height, width = zoom_for(*values.shape[2:], target=round(PART * room_for(len(picked))[0]))
     grid = grid_for(len(picked), height, width, head=line_height(SMALL))
     whole = scale_of(values, signed=True, clip=look.clip)
     canvas = Canvas()

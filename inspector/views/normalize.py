@@ -65,6 +65,7 @@ def scale_of(values: npt.ArrayLike, *, signed: bool | None = None, clip: float =
     if facts.finite == 0:
         return Scale(0.0, 1.0, bool(signed), "No finite value")
     both = facts.low < 0 < facts.high if signed is None else signed
+    clip = clip if clip * facts.finite >= 100.0 else 0.0  # less than one value
     low, high = _ends(floats, facts, both, clip)
     beyond = (facts.low < low, facts.high > high)
     cut = f", up to {number(clip)} % of the values beyond it" if any(beyond) else ""

@@ -66,7 +66,7 @@ def draw_strip(
         axes.imshow(small, aspect="auto", interpolation="none", extent=_extent(cells.shape, upwards))
         axes.set_xlabel(column_axis)
         axes.set_ylabel(row_axis)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _row_ticks(axes, row_labels, cells.shape[0])
         add_scale(chart, axes, scale, colors, label)
 
@@ -110,4 +110,4 @@ def _row_ticks(axes: Axes, labels: Sequence[str] | None, rows: int) -> None:
     if labels is not None and rows <= LABELLED_ROWS:
         axes.set_yticks(range(rows), [shorten(label, 220) for label in labels])
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))

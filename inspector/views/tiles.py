@@ -22,7 +22,7 @@ from inspector.views.canvas import (
 from inspector.views.colorbar import add_color_bar
 from inspector.views.colors import colorize
 from inspector.views.figure import PNG, Figure, Media
-from inspector.views.grid import Grid, grid_for, zoom_for
+from inspector.views.grid import Grid, grid_for, room_for, zoom_for
 from inspector.views.normalize import Scale, scale_of
 from inspector.views.values import Array, expect_axes, facts_of
 from inspector.views.wording import not_finite_text, sentences, shape_text
@@ -61,7 +61,8 @@ def draw_tiles(
     if values.size == 0:
         return notice(f"empty: {shape_text(values.shape)}", title=title, media=media)
     picked = chosen(values.shape[0], channels, start, limit)
-    height, width = zoom_for(*values.shape[1:])
+    target, largest = room_for(len(picked))
+    height, width = zoom_for(values.shape[1], values.shape[2], target, largest)
     grid = grid_for(
         len(picked),
         height,
@@ -89,13 +90,12 @@ def draw_tiles(
             canvas, grid.size[0] + 22, grid.head, max(60, min(grid.size[1] - grid.head, 420)), scale, palette
         )
     facts = facts_of(values)
+    each, one_scale = ("Each", "One scale for all") if values.shape[0] > 1 else ("It", "Scale")
     caption = sentences(
         note,
         shown_text(picked, values.shape[0], noun),
-        f"Each is {shape_text(values.shape[1:])}{drawn_note(values.shape[1:], (height, width))}",
-        f"One scale for all: {scale.sentence}"
-        if shared
-        else f"Each {noun} on its own scale, written below it",
+        f"{each} is {shape_text(values.shape[1:])}{drawn_note(values.shape[1:], (height, width))}",
+        f"{one_scale}: {scale.sentence}" if shared else f"Each {noun} on its own scale, written below it",
         not_finite_text(facts.nan, facts.inf),
     )
     return canvas.figure(title=title, caption=caption, media=media)

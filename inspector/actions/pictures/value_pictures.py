@@ -19,6 +19,9 @@ __all__ = ["draw_inputs", "draw_output_bars", "draw_value"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+FEW = 32
+"""Up to so many values stand one by one in their picture; a histogram of them says nothing more."""
+
 
 def draw_value(
     model: Model, key: str, array: Array, *, title: str, note: str, media: Media, full: bool, shared: bool
@@ -30,7 +33,7 @@ def draw_value(
     axes = execution.axes_of_value(model, key, array.shape)
     array = array.astype(np.float32) if dtypes.is_foreign(array.dtype) else array  # bfloat16, float8, int4, …
     found = {"maps": views.picture_of(array, axes=axes, shared=shared, title=title, note=note, media=media)}
-    numeric = array.dtype.kind in "fiub" and array.size > 1
+    numeric = array.dtype.kind in "fiub" and array.size > FEW
     if full and numeric:
         found["histogram"] = views.draw_histogram(array, title=f"{title}: values", note=note, media=media)
         surface = _strongest(array, axes)
