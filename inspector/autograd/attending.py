@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from inspector.autograd.worlds import is_plain
+
 __all__ = ["attend"]
 
 FORWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
@@ -21,14 +23,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -
     """
     fits = q.shape[-1] == k.shape[-1] == v.shape[-1] and q.numel() and k.numel()
     trained = mask is not None and mask.requires_grad
-    if q.device.type != "cpu" or not fits or trained or _is_traced():
+    if q.device.type != "cpu" or not fits or trained or not is_plain(q):
         return functional.scaled_dot_product_attention(q, k, v, mask, scale=scale)
     return _Attention.apply(*(_rows(t) for t in (q, k, v)), mask, scale)  # pyright: ignore[reportReturnType]
-
-
-def _is_traced() -> bool:
-    """Whether torch.compile or torch.func looks on: they want torch's own function."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage, reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownVariableType]
 
 
 def _rows(x: Tensor) -> Tensor:

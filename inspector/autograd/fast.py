@@ -12,6 +12,7 @@ from torch import Tensor
 
 from inspector.autograd.fusing import fused
 from inspector.autograd.interpreter import State, run_steps
+from inspector.autograd.products import quick
 from inspector.autograd.program import Block, Step
 from inspector.autograd.shapes import CHANCE
 
@@ -28,7 +29,8 @@ def optimised(
     block, known = _evaluated(block, dict(weights))
     block, known = _without_batch_norm(block, known)
     if chains:
-        block = fused(block, {key: value for key, value in known.items() if key not in block.inputs})
+        fixed = {key: value for key, value in known.items() if key not in block.inputs}
+        block = fused(block, fixed, product=quick)
     used = {key for step in block.steps for key in _reads(step)} | {key for key in block.outputs if key}
     kept = {key: value for key, value in known.items() if key in used or key in block.inputs}
     convolutions = {str(s.inputs[1]) for s in block.steps if s.node.op_type == "Conv"}

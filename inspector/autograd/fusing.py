@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from inspector.autograd.attending import attend
 from inspector.autograd.compiler import finished
+from inspector.autograd.products import Product
 from inspector.autograd.program import Block, Step
 from inspector.autograd.registry import Operator
 from inspector.autograd.shapes import arithmetic
@@ -30,12 +31,15 @@ RANK = 4
 """(n, heads, tokens, d): what the fused kernel of attention takes."""
 
 
-def fused(block: Block, weights: Mapping[str, Any], *, attention: bool = True) -> Block:
+def fused(
+    block: Block, weights: Mapping[str, Any], *, attention: bool = True, product: Product = functional.linear
+) -> Block:
     """The block with every recognised chain as one step, which stands where the chain's last node stood.
 
+    `product` is what a biased product calls.
     On a GPU the fused kernel of attention has no second derivative: without `attention` its chains stay.
     """
-    found = _Chains(block, weights)
+    found = _Chains(block, weights, product)
     for position in range(len(block.steps)):
         step = found.steps[position]
         if step is not None and step.node.domain in ("", "ai.onnx"):
@@ -51,6 +55,7 @@ class _Chains:
 
     block: Block
     weights: Mapping[str, Any]
+    product: Product
     steps: list[Step | None] = field(default_factory=list["Step | None"])
     makers: dict[str, int] = field(default_factory=dict[str, int])
     readers: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
@@ -237,13 +242,14 @@ def _biased(found: _Chains, add: int) -> bool:
         x, matrix_key = found.at(product).inputs
         bias, matrix = found.stored(bias_key), found.stored(matrix_key)
         if matrix is not None and len(matrix) == 2 and bias == matrix[1:]:
-            return found.join("Linear", [product, add], (x, matrix_key, bias_key), _linear)
+            call = functools.partial(_linear, found.product)
+            return found.join("Linear", [product, add], (x, matrix_key, bias_key), call)
     return False
 
 
-def _linear(x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
+def _linear(product: Product, x: Tensor, matrix: Tensor, bias: Tensor) -> Tensor:
     if x.ndim > 1 and matrix.ndim == 2 and bias.shape == matrix.shape[1:]:
-        return functional.linear(x, matrix.t(), bias)
+        return product(x, matrix.t(), bias)
     return x @ matrix + bias
 
 

@@ -14,6 +14,7 @@ import onnx
 import torch
 from onnx import ModelProto, TensorProto, numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional
 
 from inspector import autograd  # its lazy `verify` needs ONNX Runtime, a net does not
 from inspector.autograd import checkpointing, fast, narrow
@@ -21,6 +22,7 @@ from inspector.autograd.compiler import Compiler, Scope
 from inspector.autograd.interpreter import State, Watch, describe
 from inspector.autograd.planning import Planner
 from inspector.autograd.precision import steady
+from inspector.autograd.products import quick
 from inspector.autograd.program import Block
 from inspector.autograd.registry import canonical
 from inspector.errors import BadFile, BadInput, NoGradientPath, UnknownName
@@ -69,7 +71,7 @@ class Network(nn.Module):
         weights: Mapping[str, Any],
         graph: onnx.GraphProto,
         *,
-        channels_last: bool = False,
+        fast: bool = False,
         segments: int | None = None,
         straight_through: bool = False,
         seed: int = 0,
@@ -80,7 +82,7 @@ class Network(nn.Module):
         self.seed = seed
         self.straight_through = straight_through
         self._segments = segments
-        self._channels_last = channels_last
+        self._fast = fast
         self._probe = torch.zeros((), dtype=torch.float32)
         self._others: dict[str, Any] = {}
         self._host = _host_weights(block, weights)
@@ -254,7 +256,9 @@ class Network(nn.Module):
     def planner(self, block: Block) -> Planner:
         """What finds the shortest way through a block with the weights of this net."""
         joins = self.dtype == torch.float32
-        return Planner(block, self.weights, joins=joins, attention=joins and self.device.type == "cpu")
+        attention = joins and self.device.type == "cpu"
+        product = quick if self._fast else functional.linear
+        return Planner(block, self.weights, joins=joins, attention=attention, product=product)
 
     def state(self, feeds: Mapping[str, Any], watch: Watch | None) -> State:
         """The environment a run starts with: weights and checked inputs."""
@@ -294,7 +298,7 @@ class Network(nn.Module):
         shape = declared.tensor_type.shape.dim if declared.tensor_type.HasField("shape") else None
         if shape is not None and len(shape) != value.ndim:
             raise BadInput(f"input {name!r}: expected {len(shape)} axes, got {describe(value)}")
-        if self._channels_last and value.ndim == 4:
+        if self._fast and value.ndim == 4:
             value = value.contiguous(memory_format=torch.channels_last)
         return value
 
@@ -346,8 +350,8 @@ def to_torch(
     """A differentiable torch module from a Model or an onnx.ModelProto.
 
     `mode="fast"` folds BatchNorm into convolutions, evaluates constant subgraphs once, runs chains that are
-    attention, Gelu, LayerNorm or a biased product as one function and uses channels_last; values inside what
-    was joined can no longer be tapped. `checkpoint=n` cuts the graph into n
+    attention, Gelu, LayerNorm or a biased product as one function, uses channels_last and the products of
+    oneDNN; values inside what was joined can no longer be tapped. `checkpoint=n` cuts the graph into n
     segments whose inner values are recomputed in the backward pass. `straight_through` lets gradients pass
     quantisation inside the clip range. `prefer_bodies` runs ONNX function bodies where there are two
     implementations. `folder` is where a ModelProto's external data lies.
@@ -368,7 +372,7 @@ def to_torch(
         block,
         weights,
         proto.graph,
-        channels_last=mode == "fast",
+        fast=mode == "fast",
         segments=checkpoint,
         straight_through=straight_through,
         seed=seed,

@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from inspector.autograd.compiler import finished
 from inspector.autograd.fusing import fused
 from inspector.autograd.interpreter import State, Watch, run_steps
+from inspector.autograd.products import Product
 from inspector.autograd.program import Block, Step
 from inspector.autograd.shapes import ROOTS, arithmetic, steady
 from inspector.autograd.views import MOVES, Known, simplified
@@ -38,9 +40,16 @@ class Planner:
     """The ways through one block, for one precision and device."""
 
     def __init__(
-        self, block: Block, weights: Mapping[str, Any], *, joins: bool, attention: bool = False
+        self,
+        block: Block,
+        weights: Mapping[str, Any],
+        *,
+        joins: bool,
+        attention: bool = False,
+        product: Product = functional.linear,
     ) -> None:
         self.block = block
+        self._product = product
         self._joins = joins
         fixed = {
             key: value for key, value in weights.items() if key not in block.inputs and _is_lasting(value)
@@ -50,7 +59,7 @@ class Planner:
         self._kinds: dict[str, set[str]] = {}
         for step in block.steps:
             self._kinds.setdefault(step.node.op_type, set()).add(step.key)
-        steps = fused(block, fixed, attention=attention).steps if joins else ()
+        steps = fused(block, fixed, attention=attention, product=product).steps if joins else ()
         self._joined = {step.key: step for step in steps if step.parts}
         self._guards = {key: _swallowed(step, fixed) for key, step in self._joined.items()}
         self._movable = {part.key for step in self._joined.values() for part in step.parts}
@@ -119,7 +128,8 @@ class Planner:
                 steps.append(step)
         block = finished(dataclasses.replace(self.block, steps=tuple(steps)))
         closed = touched if self._joins else None
-        return _Plan(block, arithmetic(steps, self._numbers, touched), self._numbers, self._wanted, closed)
+        sized = arithmetic(steps, self._numbers, touched)
+        return _Plan(block, sized, self._numbers, self._wanted, closed, self._product)
 
 
 def _is_number(key: str, value: Any, block: Block) -> bool:
@@ -195,6 +205,7 @@ class _Plan:
     numbers: set[str]
     wanted: set[str]
     closed: frozenset[str] | None
+    product: Product
     memories: dict[Any, _Memory | None] = field(default_factory=dict[Any, "_Memory | None"])
 
     def run(self, state: State) -> None:
@@ -285,7 +296,7 @@ class _Plan:
                 guards.update((key, (key, fixed[key], fixed[key]._version)) for key in read)
         numbers = {key: int(value) for key, value in fixed.items() if _is_place(value)}
         known = Known({key: shapes[key] for key in settled & shapes.keys()}, numbers, fixed.keys())
-        return simplified([s for s in left if s.outputs], known, self.wanted, self.closed)
+        return simplified([s for s in left if s.outputs], known, self.wanted, self.closed, self.product)
 
     def _is_known(self, step: Step, kept: Mapping[str, Tensor]) -> bool:
         return all(key is None or key in kept or key in self.numbers for key in step.inputs)

@@ -6,15 +6,16 @@ may come in any order. Shapes must be known, and the values inside a chain are n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import functools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from onnx import helper
 from torch import Tensor
-from torch.nn import functional
 
 from inspector.autograd.axes import Axes
+from inspector.autograd.products import Product
 from inspector.autograd.program import Step
 from inspector.autograd.registry import Operator
 
@@ -37,10 +38,13 @@ class Known:
 
 
 def simplified(
-    steps: Sequence[Step], known: Known, kept: Collection[str], closed: Collection[str]
+    steps: Sequence[Step], known: Known, kept: Collection[str], closed: Collection[str], product: Product
 ) -> list[Step]:
-    """The steps with fewer of them; values in `kept` are made, steps in `closed` run as they are."""
-    found = _Rewriting(steps, known, kept, closed)
+    """The steps with fewer of them; values in `kept` are made, steps in `closed` run as they are.
+
+    `product` is what a product with a matrix calls.
+    """
+    found = _Rewriting(steps, known, kept, closed, product)
     for index, step in enumerate(steps):
         if index not in found.done:
             found.take(index, step)
@@ -55,6 +59,7 @@ class _Rewriting:
     known: Known
     kept: Collection[str]
     closed: Collection[str]
+    product: Product
     emitted: list[Step] = field(default_factory=list[Step])
     seen: dict[str, tuple[str, Axes]] = field(default_factory=dict[str, "tuple[str, Axes]"])
     """Values put off: the value they show, and how."""
@@ -290,9 +295,9 @@ class _Rewriting:
         else:
             self._need(key)
         self._need(bias)
-        call: Callable[..., Tensor] = functional.linear if turned else _linear
-        return (call, key, bias) if bias is not None else (call, key)
+        call = self.product if turned else functools.partial(_turned, self.product)
+        return call, key, bias
 
 
-def _linear(x: Tensor, matrix: Tensor, bias: Tensor | None = None) -> Tensor:
-    return functional.linear(x, matrix.t(), bias)
+def _turned(product: Product, x: Tensor, matrix: Tensor, bias: Tensor | None) -> Tensor:
+    return product(x, matrix.t(), bias)

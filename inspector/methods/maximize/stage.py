@@ -146,7 +146,7 @@ class Stage:
                 raise NoGradientPath(f"{', '.join(keys)} does not depend on input {self.entry!r}.")
             if self.net.device.type == "cpu" and self.net.dtype == torch.float32:
                 block, weights = optimised(part.block, part.weights)
-                part = Network(block, weights, part.graph, channels_last=True, seed=part.seed).eval()
+                part = Network(block, weights, part.graph, fast=True, seed=part.seed).eval()
             self._parts[keys] = part.requires_grad_(False)
         return self._parts[keys]
 
