@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 from torch import Tensor
+from torch.autograd import forward_ad
 
 import inspector
 from inspector.autograd import Network
@@ -226,3 +228,72 @@ def test_fused_attention_has_every_derivative(masked: bool) -> None:
     assert torch.autograd.gradgradcheck(fused, (q, k, v))
     by_func = torch.func.grad(lambda t: fused(t, k, v).square().sum())(q)
     assert torch.allclose(by_func, torch.autograd.grad(fused(q, k, v).square().sum(), q)[0])
+
+
+def pushed(f: Callable[[Tensor], Tensor], x: Tensor, t: Tensor) -> Tensor:
+    with forward_ad.dual_level():
+        found = forward_ad.unpack_dual(f(forward_ad.make_dual(x, t))).tangent
+    assert found is not None
+    return found
+
+
+def test_attention_can_be_derived_in_every_way() -> None:
+    """Forward, in batches, twice, and in short floats where torch casts; views of other strides too."""
+    net, x = attention(), shaped(2, 5, 12).detach()
+    tangent = torch.randn(x.shape, generator=torch.Generator().manual_seed(2))
+
+    def joined(v: Tensor) -> Tensor:
+        return net(v)[0]
+
+    def plain(v: Tensor) -> Tensor:
+        return written(net, v)
+
+    def score(f: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        return lambda v: f(v).square().sum()
+
+    joined(x)
+    assert taken(net)["Attention"] == 1
+    step = 1e-2
+    slope = (plain(x + step * tangent) - plain(x - step * tangent)) / (2 * step)
+    assert torch.allclose(torch.func.jvp(joined, (x,), (tangent,))[1], slope, atol=2e-3)
+    assert torch.allclose(pushed(joined, x, tangent), slope, atol=2e-3)
+    assert torch.allclose(pushed(plain, x, tangent), slope, atol=2e-3)
+    one_by_one = torch.func.vmap(lambda v: joined(v[None])[0])(x)
+    assert torch.allclose(one_by_one, plain(x), atol=1e-5)
+    curved = torch.func.hessian(score(joined))(x)
+    assert float(curved.detach().abs().max()) > 0.1
+    assert torch.allclose(curved, torch.func.hessian(score(plain))(x), atol=1e-4)
+    assert torch.allclose(curved, torch.autograd.functional.hessian(score(joined), x), atol=1e-4)
+    turned = x.mT.contiguous().mT
+    assert torch.allclose(joined(turned), plain(x), atol=1e-5)
+    alike(joined(turned.requires_grad_()), plain(turned), turned)
+    x.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        y = joined(x)
+    assert float((y - joined(x)).abs().max()) < 0.1
+    (rough,), (exact,) = (torch.autograd.grad(v.sum(), x) for v in (y, joined(x)))
+    assert float((rough - exact).abs().max()) < 0.05 * float(exact.abs().max())
+
+
+def test_a_row_that_sees_nothing_passes_back_zero_by_torch_func_too() -> None:
+    proto = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[N, M] x) => (float[N, M] y) { y = Softmax(x) }'
+    )
+    net, x = inspector.to_torch(proto), torch.tensor([[0.0, -torch.inf, 1.0], [-torch.inf] * 3])
+    (y,) = net(x)
+    assert torch.equal(torch.isnan(y), torch.tensor([[False] * 3, [True] * 3]))
+    gradient = torch.func.grad(lambda v: net(v)[0][0, 0])(x)
+    p, q = y[0, 0], y[0, 2]
+    wanted = torch.stack([p * (1 - p), torch.zeros(()), -p * q])
+    assert torch.allclose(gradient, torch.stack([wanted, torch.zeros(3)]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_attention_in_short_floats(dtype: torch.dtype) -> None:
+    x = shaped(2, 5, 12)
+    exact = attention()(x)[0]
+    y = attention().to(dtype)(x)[0]
+    assert y.dtype == dtype
+    assert float((y - exact).abs().max()) < 8 * torch.finfo(dtype).eps * float(exact.abs().max())
+    (rough,), (slope,) = (torch.autograd.grad(v.float().sum(), x) for v in (y, exact))
+    assert float((rough - slope).abs().max()) < 8 * torch.finfo(dtype).eps * float(slope.abs().max())

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inspector.autograd.worlds import is_plain
+from inspector.autograd.worlds import is_plain, is_transformed
 
 __all__ = ["attend"]
 
@@ -19,8 +19,11 @@ BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     """softmax(scale q k^T + mask) v over (n, heads, tokens, d); no row of the mask hides every key.
 
-    On the CPU it can be derived as often as one likes, elsewhere once.
+    On the CPU it can be derived as often as one likes, elsewhere once; for torch.func and in forward mode it is
+    written out.
     """
+    if is_transformed():
+        return _weights(q, k, mask, scale) @ v
     fits = q.shape[-1] == k.shape[-1] == v.shape[-1] and q.numel() and k.numel()
     trained = mask is not None and mask.requires_grad
     if q.device.type != "cpu" or not fits or trained or not is_plain(q):

@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812  the name everybody knows
 from torch import Tensor
 
 from inspector.autograd.registry import operator
+from inspector.autograd.worlds import is_transformed
 
 __all__: list[str] = []
 
@@ -134,7 +135,10 @@ class MaskedSoftmax(torch.autograd.Function):
 
 @operator("Softmax", since=13)
 def softmax(x: Tensor, *, axis: int) -> Tensor:
-    return MaskedSoftmax.apply(x, axis)  # pyright: ignore[reportReturnType]
+    if not is_transformed() or not x.numel():
+        return MaskedSoftmax.apply(x, axis)  # pyright: ignore[reportReturnType]
+    hidden = ~x.amax(axis, keepdim=True).isfinite()
+    return torch.softmax(x.masked_fill(hidden, 0.0), axis).masked_fill(hidden, torch.nan)
 
 
 @operator("LogSoftmax", since=13)
