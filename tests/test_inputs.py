@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import struct
 import wave
 from pathlib import Path
 
@@ -13,10 +15,11 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 import inspector
-from inspector.errors import BadInput, UnknownName
+from inspector.errors import BadInput, NotRunnable, UnknownName
 from inspector.execution import PRESETS, Preprocess, capture, preprocess_of, read_inputs
 from inspector.execution.picture_files import read_picture
 from inspector.execution.preprocess import parse_preprocess
+from inspector.execution.sound_files import read_sound
 
 
 def net(*inputs: tuple[str, int, list[int | str | None]]) -> inspector.Model:
@@ -59,12 +62,45 @@ def test_sixteen_bits_keep_their_brightness(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "deep.png")[0, 0].tolist() == [156] * 3
 
 
-def test_exif_rotation_is_applied(tmp_path: Path) -> None:
-    image = Image.new("RGB", (20, 10))
+TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_applied(tmp_path: Path, orientation: int) -> None:
+    upright = np.zeros((10, 20, 3), np.uint8)
+    upright[:5, :10], upright[5:, 10:] = (255, 0, 0), (0, 0, 255)
+    image = Image.fromarray(upright)
+    image = image.transpose(TURNED[orientation]) if orientation in TURNED else image
     exif = image.getexif()
-    exif[0x0112] = 6  # the camera was turned by 90°
-    image.save(tmp_path / "turned.jpg", exif=exif)
-    assert read_picture(tmp_path / "turned.jpg").shape == (20, 10, 3)
+    exif[0x0112] = orientation
+    image.save(tmp_path / "turned.png", exif=exif)
+    assert np.array_equal(read_picture(tmp_path / "turned.png"), upright)
+
+
+def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "blue")]
+    for suffix in ("gif", "webp", "tif"):
+        path = tmp_path / f"moving.{suffix}"
+        frames[0].save(path, save_all=True, append_images=frames[1:], lossless=True)
+        assert read_picture(path)[0, 0, 0] > 200
+        assert read_picture(path).shape == (4, 6, 3)
+
+
+@pytest.mark.parametrize("pixel", [np.nan, np.inf, -1.0, 300.0])
+def test_grey_floats_that_are_no_brightness_are_refused(tmp_path: Path, pixel: float) -> None:
+    values = np.full((4, 4), 0.5, np.float32)
+    values[1, 1] = pixel
+    Image.fromarray(values).save(tmp_path / "odd.tif")
+    with pytest.raises(BadInput, match=r"lie between .* expected 0 … 1, 0 … 255"):
+        read_picture(tmp_path / "odd.tif")
 
 
 def test_transparency_lies_on_white(tmp_path: Path) -> None:
@@ -156,6 +192,76 @@ def test_sound_is_mixed_cut_and_padded(tmp_path: Path) -> None:
     assert "padded" in " ".join(read.notes)
 
 
+WAVE = 0.5 * np.sin(np.linspace(0, 40, 400))
+
+
+def _riff(form: bytes, samples: bytes, said: int | None = None) -> bytes:
+    chunks = b"fmt " + struct.pack("<I", len(form)) + form
+    chunks += b"LIST" + struct.pack("<I", 3) + b"abc\0"  # of odd length, so padded
+    chunks += b"data" + struct.pack("<I", len(samples) if said is None else said) + samples
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+def _form(code: int, bits: int, channels: int = 1, rate: int = 8000) -> bytes:
+    frame = channels * bits // 8
+    return struct.pack("<HHIIHH", code, channels, rate, rate * frame, frame, bits)
+
+
+def _whole(bits: int) -> bytes:
+    numbers = np.round(WAVE * (2 ** (bits - 1) - 1)).astype("<i4")
+    if bits == 8:
+        return (numbers + 128).astype(np.uint8).tobytes()
+    return numbers[:, None].view(np.uint8).reshape(-1, 4)[:, : bits // 8].tobytes()
+
+
+SOUNDS = {
+    f"{bits} bits": (_riff(_form(1, bits), _whole(bits)), 2.0 ** (1 - bits)) for bits in (8, 16, 24, 32)
+} | {
+    "floats": (_riff(_form(3, 32), WAVE.astype("<f4").tobytes()), 1e-7),
+    "doubles": (_riff(_form(3, 64), WAVE.astype("<f8").tobytes()), 1e-7),
+    "extensible": (
+        _riff(_form(0xFFFE, 16) + struct.pack("<HHIH14x", 22, 16, 4, 1), _whole(16)),
+        2.0**-15,
+    ),
+    "stereo": (
+        _riff(_form(3, 32, channels=2), np.stack([WAVE * 2, WAVE * 0], 1).astype("<f4").tobytes()),
+        1e-7,
+    ),
+    "streamed": (_riff(_form(3, 32), WAVE.astype("<f4").tobytes(), said=2**32 - 1), 1e-7),
+}
+
+
+@pytest.mark.parametrize("kind", SOUNDS)
+def test_sound_of_every_kind_has_the_same_samples(tmp_path: Path, kind: str) -> None:
+    content, step = SOUNDS[kind]
+    (tmp_path / "a.wav").write_bytes(content)
+    samples, rate, lack = read_sound(tmp_path / "a.wav")
+    assert (rate, lack) == (8000, "")
+    assert samples.dtype == np.float32
+    np.testing.assert_allclose(samples, WAVE, atol=1.01 * step + 1e-7, rtol=0)
+
+
+def test_a_sound_that_ends_early_is_told_and_never_a_fault(tmp_path: Path) -> None:
+    content, _ = SOUNDS["16 bits"]
+    path = tmp_path / "cut.wav"
+    path.write_bytes(content[:501])
+    samples, _, lack = read_sound(path)
+    assert len(samples) < len(WAVE)
+    assert "bytes less than its header says" in lack
+    rng = np.random.default_rng(0)
+    for length in range(90):
+        path.write_bytes(content[:length])
+        with contextlib.suppress(BadInput):
+            read_sound(path)
+    for _ in range(300):
+        broken = bytearray(content[:300])
+        for at in rng.integers(0, 60, 3):
+            broken[at] = int(rng.integers(0, 256))
+        path.write_bytes(broken)
+        with contextlib.suppress(BadInput):
+            read_sound(path)
+
+
 def test_recurrent_state_and_rate_are_filled(shared_models: Path) -> None:
     model = inspector.open_model(shared_models / "silero_vad/silero_vad_16k_op15.onnx")
     read = read_inputs(model, "input=random:1")
@@ -182,7 +288,8 @@ def test_not_finite_numbers_are_noted(camera: inspector.Model) -> None:
     ("feeds", "said"),
     [
         (np.zeros((1, 8, 8, 3), np.float32), "looks like NHWC"),
-        (np.zeros((3, 8, 8), np.float32), "4 axes"),
+        (np.zeros((3, 8, 8), np.float32), "4 axes.*Add an axis for the batch"),
+        (np.zeros((8, 8, 3), np.uint8), "looks like a picture"),
         (np.zeros((0, 3, 8, 8), np.float32), "empty"),
         (np.zeros((1, 3, 8, 9), np.float32), "axis 3 must be 8"),
         (np.full((1, 3, 8, 8), "x"), "takes float32"),
@@ -203,7 +310,15 @@ def test_numbers_that_would_change_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"), [(".", "is a folder"), ("random:abc", "whole number"), ("random:-1", "whole number")]
+    ("source", "said"),
+    [
+        (".", "is a folder"),
+        ("", "is empty"),
+        ("random:abc", "whole number"),
+        ("random:-1", "whole number"),
+        ("song.mp3", r"only \.wav is read"),
+        ("1,2,3", "1 × 3 numbers do not fit"),
+    ],
 )
 def test_what_is_no_input_is_told(camera: inspector.Model, source: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
@@ -219,3 +334,43 @@ def test_unreadable_files_are_named(camera: inspector.Model, tmp_path: Path) -> 
         read_inputs(camera, tmp_path / "words.txt")
     with pytest.raises(BadInput, match="does not exist"):
         read_inputs(camera, "nowhere.png")
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz", "a.wav", "a.png", "a.txt"])
+@pytest.mark.parametrize("content", [b"", b"no such thing", b"PK\x03\x04"])
+def test_a_file_that_holds_nothing_is_told(
+    camera: inspector.Model, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput, match="a\\." + name[2:]):
+        read_inputs(camera, tmp_path / name)
+
+
+def test_an_archive_with_a_damaged_member_is_told(camera: inspector.Model, tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", image=np.random.default_rng(0).standard_normal((1, 3, 8, 8)))
+    damaged = bytearray((tmp_path / "a.npz").read_bytes())
+    damaged[150:400] = bytes(250)
+    (tmp_path / "a.npz").write_bytes(damaged)
+    with pytest.raises(BadInput, match="cannot be read as arrays"):
+        read_inputs(camera, tmp_path / "a.npz")
+
+
+def test_a_picture_takes_no_sound(camera: inspector.Model, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(SOUNDS["16 bits"][0])
+    with pytest.raises(BadInput, match="a picture and no sound"):
+        read_inputs(camera, f"image={tmp_path / 'a.wav'}")
+
+
+def test_random_inputs_tell_what_is_not_random() -> None:
+    model = net(("audio", TensorProto.FLOAT, [1, 8]), ("state", TensorProto.FLOAT, [1, 4]))
+    notes = " ".join(read_inputs(model, "random").notes)
+    assert "random numbers (seed 0)" in notes
+    assert "'state' was not given; zeros" in notes
+
+
+def test_a_file_of_weights_says_why_it_takes_nothing(shared_models: Path, fixtures: Path) -> None:
+    model = inspector.open_model(
+        shared_models / "imagenet_squeezenet1_1" / "squeezenet1_1_imagenet.safetensors"
+    )
+    with pytest.raises(NotRunnable, match="holds weights only"):
+        read_inputs(model, fixtures / "coffee.png")

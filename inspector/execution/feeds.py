@@ -75,9 +75,7 @@ def _fitting(value: Value, given: npt.ArrayLike, notes: list[str]) -> Array:
         if array.ndim != len(value.shape):
             raise BadInput(
                 f"input {value.key!r} takes {wanted} ({len(value.shape)} axes), "
-                f"got {got} ({array.ndim} axes)."
-                + " Add an axis for the batch: array[None]."
-                * (array.ndim + 1 == len(value.shape))
+                f"got {got} ({array.ndim} axes)." + _axis_hint(value.shape, array.shape)
             )
         for axis, (want, have) in enumerate(zip(value.shape, array.shape, strict=True)):
             if isinstance(want, int) and want != have:
@@ -110,12 +108,23 @@ def _typed(value: Value, array: Array) -> Array:
     return converted
 
 
+def _axis_hint(want: tuple[object, ...], have: tuple[int, ...]) -> str:
+    if len(have) + 1 != len(want):
+        return ""
+    if len(have) == 3 and have[2] in (1, 3, 4) and want[1] == have[2] != have[0]:
+        return (
+            " It looks like a picture (height, width, channels): save it as .png, so that it is prepared as "
+            "the model wants, or transpose(2, 0, 1)[None]."
+        )
+    return " Add an axis for the batch: array[None]."
+
+
 def _layout_hint(want: tuple[object, ...], have: tuple[int, ...]) -> str:
     if len(want) == 4 and want[1] == have[3] and have[1] != want[1]:
         return " It looks like NHWC; the model takes NCHW: transpose(0, 3, 1, 2)."
     if len(want) == 4 and want[3] == have[1] and have[3] != want[3]:
         return " It looks like NCHW; the model takes NHWC: transpose(0, 2, 3, 1)."
-    return ""
+    return " Give as many inputs as that." * (want[1:] == have[1:] and have[0] == 1)
 
 
 def _say_not_finite(key: str, array: Array, notes: list[str]) -> None:
@@ -125,7 +134,7 @@ def _say_not_finite(key: str, array: Array, notes: list[str]) -> None:
     if bad:
         notes.append(
             f"Input {key!r} holds {bad:,} value{'s' * (bad > 1)} that {'are' if bad > 1 else 'is'} "
-            "NaN or infinite; this spreads to the results."
+            "NaN or infinite; results that depend on them mean nothing."
         )
 
 
@@ -209,11 +218,12 @@ def random_feeds(
     batch: int = 1,
     sizes: Mapping[str, int] | None = None,
     only: tuple[str, ...] | None = None,
+    notes: list[str] | None = None,
 ) -> Feeds:
     """Seeded arrays for every input, or `only` some: normal floats, whole numbers 0 … 9, true and false.
 
     Sizes that the model leaves open come from `sizes` (by dimension name), else 224 for picture axes, 16
-    for tokens, 16,000 for sound, `batch` for the first axis.
+    for tokens, 16,000 for sound, `batch` for the first axis. What is not random is told in `notes`.
     """
     rng = np.random.default_rng(seed)
     found: Feeds = {}
@@ -227,7 +237,7 @@ def random_feeds(
         shape = _open_shape(value, batch, sizes or {})
         found[value.key] = _random(rng, shape, value.dtype)
     if only is None:
-        fill_missing(model, found, [])
+        fill_missing(model, found, [] if notes is None else notes)
     return found
 
 

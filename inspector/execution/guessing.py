@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from inspector.errors import BadInput
+from inspector.errors import BadInput, NotRunnable
 from inspector.execution.preprocess import PRESETS, Layout, Preprocess, parse_preprocess
 from inspector.model import Model, Value
 
@@ -40,11 +40,15 @@ def picture_input(model: Model) -> Value:
 
     Raises:
         BadInput: no input has the axes of a picture.
+        NotRunnable: the model has no inputs at all.
     """
     for value in model.inputs:
         if is_picture(value):
             return value
-    listed = ", ".join(f"{v.key} ({v})" for v in model.inputs) or "none"
+    if not model.inputs:
+        why = "; ".join(model.obstacles) or "it has no inputs"
+        raise NotRunnable(f"{model.name} cannot be executed: {why}.")
+    listed = ", ".join(f"{v.key} ({v})" for v in model.inputs)
     raise BadInput(f"{model.name} takes no picture; its inputs: {listed}. Feed an array, a .npy or a .wav.")
 
 

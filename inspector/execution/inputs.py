@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import wave
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,14 @@ from inspector.execution.feeds import complete_feeds, random_feeds
 from inspector.execution.guessing import is_picture, picture_input, preprocess_of
 from inspector.execution.picture_files import PICTURE_SUFFIXES, read_picture
 from inspector.execution.preprocess import Preprocess
+from inspector.execution.sound_files import read_sound
 from inspector.model import Model, Value
 
 __all__ = ["Inputs", "feeds_of", "read_inputs"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+_OTHER_SOUND = frozenset((".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"))
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,9 @@ def read_inputs(
         return Inputs(feeds, {}, {}, notes)
     work = _Reading(model, preprocess, seed, sizes or {}, {}, {}, {}, [])
     if not given or given == ["random"]:
-        feeds = random_feeds(model, seed=seed, sizes=sizes)
-        return Inputs(feeds, {}, {}, (f"Inputs are random numbers (seed {seed}).",))
+        filled: list[str] = []
+        feeds = random_feeds(model, seed=seed, sizes=sizes, notes=filled)
+        return Inputs(feeds, {}, {}, (f"Inputs are random numbers (seed {seed}).", *filled))
     for source in given:
         work.add(source)
     feeds, notes = complete_feeds(model, work.feeds)
@@ -117,6 +121,8 @@ class _Reading:
         """Read one source into the feeds."""
         name, source = self._named(source)
         suffix = Path(source).suffix.lower()
+        if not source:
+            raise BadInput(f"an input {name} is empty. Give a file, numbers or random.".replace("  ", " "))
         if Path(source).is_dir():
             raise BadInput(f"input {source!r} is a folder: give one of its files.")
         if source == "random" or source.startswith("random:"):
@@ -127,6 +133,8 @@ class _Reading:
             self._put(self._target(name, lambda v: True, source), _load_array(source))
         elif suffix == ".wav":
             self._sound(name, source)
+        elif suffix in _OTHER_SOUND:
+            raise BadInput(f"input {source!r}: of sounds only .wav is read. Convert it to .wav.")
         elif suffix == ".txt" or re.fullmatch(r"[-+\d.eE,\s]+", source):
             self._numbers(name, source)
         elif suffix in PICTURE_SUFFIXES or Path(source).exists():
@@ -170,10 +178,10 @@ class _Reading:
 
     def _archive(self, source: str) -> None:
         try:
-            with np.load(source, allow_pickle=False) as archive:
+            with zipfile.ZipFile(source), np.load(source, allow_pickle=False) as archive:
                 arrays = {key: archive[key] for key in archive.files}
-        except (OSError, ValueError, zipfile.BadZipFile) as cause:
-            raise BadInput(f"{source} cannot be read: {cause}.") from None
+        except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as cause:
+            raise BadInput(f"{source} cannot be read as arrays: {_short(cause)}.") from None
         names = [value.key for value in self.model.inputs]
         if not set(arrays) & set(names) and len(arrays) == len(names):
             self.notes.append(f"{Path(source).name}: its names are not the model's; taken in order.")
@@ -198,11 +206,15 @@ class _Reading:
         self.feeds[first.key] = np.concatenate([self.feeds[first.key], array])
 
     def _sound(self, name: str, source: str) -> None:
-        samples, rate = _read_wave(source)
-        value = self._target(name, lambda v: v.dtype.startswith("float"), source)
+        samples, rate, lack = read_sound(source)
+        value = self._target(name, lambda v: v.dtype.startswith("float") and not is_picture(v), source)
+        if is_picture(value):
+            raise BadInput(f"{source}: input {value.key!r} takes {value}, a picture and no sound.")
         array, note = _shaped_sound(value, samples)
         self._put(value, array)
-        self.notes.append(f"{Path(source).name}: {len(samples):,} samples at {rate:,} Hz{note}.")
+        self.notes.append(
+            f"{Path(source).name}: {len(samples):,} samples at {rate:,} Hz{lack}, not resampled{note}."
+        )
         for other in self.model.inputs:
             if re.fullmatch(r"sr|sample_?rate|sampling_?rate", other.key, re.IGNORECASE):
                 dtype = dtypes.numpy_of(dtypes.number_of(other.dtype))
@@ -237,33 +249,31 @@ class _Reading:
             array = array.reshape(-1) if rank else array.reshape(())
         while array.ndim < rank:
             array = array[None] if array.ndim < rank - 1 or value.shape is None else array[..., None]
+        if is_picture(value) and not _fits(value, array):
+            count = f"{len(rows):,} × {len(rows[0]):,}"
+            raise BadInput(f"{source}: {count} numbers do not fit input {value.key!r}, which takes {value}.")
         self._put(value, array)
+
+
+def _fits(value: Value, array: Array) -> bool:
+    return all(not isinstance(d, int) or d == n for d, n in zip(value.shape or (), array.shape, strict=False))
 
 
 def _load_array(source: str) -> Array:
     try:
-        return np.load(source, allow_pickle=False)
+        with open(source, "rb") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as cause:
-        raise BadInput(f"{source} cannot be read as an array: {cause}.") from None
+        raise BadInput(f"{source} cannot be read as an array: {_short(cause)}.") from None
 
 
-def _read_wave(source: str) -> tuple[npt.NDArray[np.float32], int]:
-    """Samples of -1 … 1, channels averaged, and the rate."""
-    try:
-        with wave.open(source, "rb") as file:
-            rate, width, channels = file.getframerate(), file.getsampwidth(), file.getnchannels()
-            raw = file.readframes(file.getnframes())
-    except (OSError, EOFError, wave.Error) as cause:
-        raise BadInput(f"{source} is not a PCM .wav file: {cause}.") from None
-    if width == 1:
-        samples = (np.frombuffer(raw, np.uint8).astype(np.float64) - 128) / 128
-    elif width == 3:
-        parts = np.frombuffer(raw, np.uint8).reshape(-1, 3).astype(np.int32)
-        whole = (parts[:, 0] << 8) | (parts[:, 1] << 16) | (parts[:, 2] << 24)
-        samples = whole / 2**31
-    else:
-        samples = np.frombuffer(raw, f"<i{width}").astype(np.float64) / 2 ** (8 * width - 1)
-    return samples.reshape(-1, channels).mean(axis=1).astype(np.float32), rate
+def _short(cause: Exception) -> str:
+    """The reason without numbers of the system and names of Python's options."""
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    if "allow_pickle" in str(cause):
+        return "it is no .npy file, or holds Python objects instead of plain numbers"
+    return str(cause).strip().rstrip(".") or type(cause).__name__
 
 
 def _shaped_sound(value: Value, samples: npt.NDArray[np.float32]) -> tuple[Array, str]:

@@ -30,8 +30,10 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     """
     try:
         text = Path(path).read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as cause:
-        raise BadInput(f"labels {path} cannot be read: {cause}.") from None
+    except OSError as cause:
+        raise BadInput(f"labels {path} cannot be read: {cause.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"labels {path} is not a text file: expected a class name a line, or JSON.") from None
     if Path(path).suffix.lower() == ".json" or text.lstrip()[:1] in ("{", "["):
         try:
             return _from_record(json.loads(text), str(path))

@@ -73,9 +73,13 @@ def _rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
 
 
 def _eight_bits(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """16-bit greys by their upper byte, other wide greys by their range."""
+    """16-bit greys by their upper byte, other wide greys by their range: 0 … 1 or 0 … 255."""
     values: npt.NDArray[Any] = np.asarray(image).astype(np.float64)
-    if image.mode.startswith("I;16") or (image.mode == "I" and values.max(initial=0) > 255):
-        return np.clip(values / 257, 0, 255).round().astype(np.uint8)
-    top = values.max(initial=0)
-    return np.clip(values * (255 if 0 < top <= 1 else 1), 0, 255).round().astype(np.uint8)
+    low, top = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    wide = image.mode.startswith("I;16") or (image.mode == "I" and top > 255)
+    if not 0 <= low <= top <= (65535 if wide else 255):
+        raise ValueError(
+            f"its pixels lie between {low:.4g} and {top:.4g}, expected 0 … 1, 0 … 255 or whole numbers up to "
+            "65,535. Rescale it, or feed the numbers as .npy"
+        )
+    return (values / 257 if wide else values * (255 if 0 < top <= 1 else 1)).round().astype(np.uint8)

@@ -63,7 +63,10 @@ class Preprocess:
             if getattr(self, spec) not in get_args(allowed):
                 raise UnknownName.among(f"preprocess {spec}", str(getattr(self, spec)), get_args(allowed))
         if not 0 < self.crop <= 1 or not self.scale or any(not s for s in self.std):
-            raise BadInput(f"preprocess: crop must be in (0, 1], scale and std not 0; got {self}.")
+            raise BadInput(
+                f"preprocess: crop must be in (0, 1], scale and std not 0; got crop={self.crop:g}, "
+                f"scale={self.scale:g}, std={_numbers(self.std)}."
+            )
         count = self.channel_count
         if any(len(v) not in (1, count) for v in (self.mean, self.std)):
             raise BadInput(f"preprocess: mean and std need 1 or {count} numbers for {self.channels}.")
