@@ -241,6 +241,16 @@ def test_sound_of_every_kind_has_the_same_samples(tmp_path: Path, kind: str) -> 
     np.testing.assert_allclose(samples, WAVE, atol=1.01 * step + 1e-7, rtol=0)
 
 
+def test_a_part_of_a_sound_can_be_asked_for(tmp_path: Path) -> None:
+    model = net(("audio", TensorProto.FLOAT, [1, "n"]))
+    (tmp_path / "a.wav").write_bytes(SOUNDS["floats"][0])
+    for part, begin, end in (("[100:164]", 100, 164), ("[:64]", 0, 64), ("[350:]", 350, 400)):
+        got = read_inputs(model, f"audio={tmp_path / 'a.wav'}{part}").feeds["audio"]
+        assert np.array_equal(got, WAVE[None, begin:end].astype(np.float32))
+    with pytest.raises(BadInput, match="holds 400 samples; none lie"):
+        read_inputs(model, f"{tmp_path / 'a.wav'}[400:]")
+
+
 def test_a_sound_that_ends_early_is_told_and_never_a_fault(tmp_path: Path) -> None:
     content, _ = SOUNDS["16 bits"]
     path = tmp_path / "cut.wav"

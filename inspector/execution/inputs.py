@@ -26,6 +26,7 @@ __all__ = ["Inputs", "feeds_of", "read_inputs"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+_CUT = re.compile(r"(.+\.wav)\[(\d*):(\d*)\]", re.IGNORECASE)
 _OTHER_SOUND = frozenset((".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"))
 
 
@@ -60,8 +61,9 @@ def read_inputs(
     seed: int = 0,
     sizes: Mapping[str, int] | None = None,
 ) -> Inputs:
-    """Inputs from files or words: `cat.png`, `name=cat.png`, `x.npy`, `all.npz`, `speech.wav`, `ids=1,2,3`,
-    `tokens.txt`, `random`, `name=random:7`. Arrays are taken as they are.
+    """Inputs from files or words: `cat.png`, `name=cat.png`, `x.npy`, `all.npz`, `speech.wav`,
+    `speech.wav[8000:8512]`, `ids=1,2,3`, `tokens.txt`, `random`, `name=random:7`.
+    Arrays are taken as they are.
 
     A source without a name goes to the first input that it fits. Several pictures become a batch.
 
@@ -131,8 +133,10 @@ class _Reading:
             self._archive(source)
         elif suffix == ".npy":
             self._put(self._target(name, lambda v: True, source), _load_array(source))
+        elif cut := _CUT.fullmatch(source):
+            self._sound(name, cut[1], slice(int(cut[2] or 0), int(cut[3]) if cut[3] else None))
         elif suffix == ".wav":
-            self._sound(name, source)
+            self._sound(name, source, slice(None))
         elif suffix in _OTHER_SOUND:
             raise BadInput(f"input {source!r}: of sounds only .wav is read. Convert it to .wav.")
         elif suffix == ".txt" or re.fullmatch(r"[-+\d.eE,\s]+", source):
@@ -205,8 +209,11 @@ class _Reading:
             raise BadInput(f"{source}: pictures of one batch must end up with one size.")
         self.feeds[first.key] = np.concatenate([self.feeds[first.key], array])
 
-    def _sound(self, name: str, source: str) -> None:
-        samples, rate, lack = read_sound(source)
+    def _sound(self, name: str, source: str, part: slice) -> None:
+        whole, rate, lack = read_sound(source)
+        samples = whole[part]
+        if not len(samples):
+            raise BadInput(f"{source} holds {len(whole):,} samples; none lie in the part asked for.")
         value = self._target(name, lambda v: v.dtype.startswith("float") and not is_picture(v), source)
         if is_picture(value):
             raise BadInput(f"{source}: input {value.key!r} takes {value}, a picture and no sound.")
