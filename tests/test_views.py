@@ -490,7 +490,7 @@ def test_a_heat_map_says_how_it_was_made() -> None:
         residual=-2e-7,
     )
     assert figure.title == "cam for espresso"
-    for words in ("Target: espresso (0.9864).", "Layer: conv10.", "Residual: −2e−7.", "zero everywhere"):
+    for words in ("Target: espresso = 0.9864.", "Layer: conv10.", "Residual: −2e−7.", "zero everywhere"):
         assert words in figure.caption
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -36,6 +36,7 @@ class Attributions(Result):
     refused: Mapping[str, str]
     files: tuple[Path, ...]
     vocabulary: tuple[str, ...] = field(default=(), repr=False)
+    columns: int | None = None
 
     @property
     def maps(self) -> tuple[Attribution, ...]:
@@ -83,16 +84,11 @@ class Attributions(Result):
         return {"attribution": self.figure()}
 
     def figure(self, media: Any = "image/png") -> Figure:
-        """One map beside and over its input; several as a sheet of targets × methods."""
+        """One map beside and over its input; several as a sheet of methods, a row a target."""
         if len(self.maps) == 1 and not self.refused:
             return self.maps[0].figure(vocabulary=self.vocabulary, media=media)
-        return views.draw_heatmaps(
-            [[None if made is None else made.cells() for made in row] for row in self.rows],
-            self.maps[0].picture,
-            row_labels=[_target_of(row) for row in self.rows],
-            column_labels=self.methods,
-            title=f"What speaks for the answer of {self.model}",
-            media=media,
+        return methods.draw_maps(
+            self.rows, self.methods, self.model, columns=self.columns, vocabulary=self.vocabulary, media=media
         )
 
 
@@ -113,6 +109,7 @@ def attribute(
     target: Annotated[list[str] | None, Flag(("--target",))] = None,
     layer: Annotated[str | None, Flag(("--layer",))] = None,
     raw: Annotated[OutputFile | None, Flag(("--raw",))] = None,
+    columns: int | None = None,
     option: Annotated[list[str] | None, Flag(("--option",))] = None,
     explained: str | None = None,
     vocabulary: str | None = None,
@@ -133,6 +130,7 @@ def attribute(
         target: Class index, label, top, or an expression of outputs (a[281] - a[282]). Repeatable.
         layer: Value, node or scope at which class maps are read; by default the last with places.
         raw: File for the signed raw map, .npy; several maps go into one .npz.
+        columns: Columns of a sheet, the input's among them; by default as many as a page holds.
         option: An option of the method, as in samples=50. Repeatable.
         explained: The input (or inner value) that is explained where there are several.
         vocabulary: Texts of token ids, a line each or JSON of id and text, to draw tokens as words.
@@ -173,7 +171,7 @@ def attribute(
     if not any(made for row in rows for made in row):
         raise BadInput(next(iter(refused.values())))
     words = execution.read_labels(vocabulary) if vocabulary else ()
-    result = Attributions(model.name, tuple(rows), tuple(names), refused, (), words)
+    result = Attributions(model.name, tuple(rows), tuple(names), refused, (), words, columns)
     return replace(result, files=_write(result, path, raw))
 
 
@@ -205,8 +203,3 @@ def _fitting(name: str, given: Mapping[str, Any], *, alone: bool) -> dict[str, A
     """All options for a single method; of several methods each takes those that it has."""
     known = methods.find_method(name).options
     return {key: value for key, value in given.items() if alone or key in known}
-
-
-def _target_of(row: Sequence[Attribution | None]) -> str:
-    made = next((made for made in row if made is not None), None)
-    return "refused" if made is None else f"{made.target} ({made.score:.3g})"

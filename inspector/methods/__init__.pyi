@@ -1,6 +1,7 @@
 from .attribution import Attribution as Attribution
 from .attribution import attribute as attribute
 from .attribution import explain as explain
+from .drawing import draw_maps as draw_maps
 from .explaining_folders import FolderMaps as FolderMaps
 from .explaining_folders import attribute_folder as attribute_folder
 from .judging.evaluating import Evaluation as Evaluation

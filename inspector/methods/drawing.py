@@ -1,16 +1,24 @@
-"""How is a map shown? Coloured text for tokens, bars for tables, the curve of signals, else a heat map."""
+"""How are maps shown? Coloured text for tokens, bars for tables, the curve of signals, else heat maps."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from inspector.views import Figure, draw_bars, draw_heatmap, draw_signal_map, draw_tokens
+from inspector.views import (
+    Figure,
+    draw_bars,
+    draw_heatmap,
+    draw_heatmaps,
+    draw_signal_map,
+    draw_tokens,
+    stack,
+)
 
 if TYPE_CHECKING:
-    from inspector.methods.attribution import Attribution
+    from inspector.methods.attribution import Array, Attribution
 
-__all__ = ["draw_map"]
+__all__ = ["draw_map", "draw_maps"]
 
 BARS = 20
 """Numbers of a table that are drawn, the strongest."""
@@ -21,16 +29,16 @@ def draw_map(made: Attribution, vocabulary: Sequence[str], media: Any) -> Figure
     title = f"{made.method} for {made.target}"
     note = _how(made)
     cells = made.cells()
-    if made.tokens is not None and cells.shape == (1, made.tokens.size):
-        words = [_word(int(token), vocabulary) for token in made.tokens]
+    if (tokens := _tokens(made)) is not None:
+        words = [_word(token, vocabulary) for token in tokens]
         return draw_tokens(words, cells[0], title=title, note=note, media=media)
-    if made.axes == ("n", "f"):
+    if _is_table(made):
         return draw_bars(
             cells[0], top=BARS, order="strongest", title=title, note=note, label="relevance", noun="feature",
             media=media,
         )  # fmt: skip
-    if made.signal is not None and cells.shape in (made.signal.shape, (1, made.signal.shape[-1])):
-        return draw_signal_map(cells, made.signal, title=title, note=note, media=media)
+    if (signal := _signal(made)) is not None:
+        return draw_signal_map(cells, signal, title=title, note=note, media=media)
     return draw_heatmap(
         cells,
         made.picture,
@@ -44,9 +52,72 @@ def draw_map(made: Attribution, vocabulary: Sequence[str], media: Any) -> Figure
     )
 
 
+def draw_maps(
+    rows: Sequence[Sequence[Attribution | None]],
+    methods: Sequence[str],
+    model: str,
+    *,
+    columns: int | None,
+    vocabulary: Sequence[str],
+    media: Any,
+) -> Figure:
+    """Maps of one input, a row a target and a column a method, in one sheet; None where a method refused.
+
+    What is no picture stands one below the other, as `draw_map` shows it.
+    """
+    maps = [made for row in rows for made in row if made is not None]
+    if not all(_is_picture(made) for made in maps):
+        return stack([draw_map(made, vocabulary, media) for made in maps])
+    targets = [_target_of(row) for row in rows]
+    alone = len(targets) == 1
+    layers = dict.fromkeys(made.layer for made in maps if made.layer)
+    facts = [f"Model: {model}."] if alone else []
+    facts += [f"Maps of a layer are read at {', '.join(layers)}."] if layers else []
+    facts += dict.fromkeys(note for made in maps for note in made.notes)
+    return draw_heatmaps(
+        [[None if made is None else made.cells() for made in row] for row in rows],
+        maps[0].picture,
+        row_labels=None if alone else targets,
+        column_labels=methods,
+        texts=[[_under(made) for made in row] for row in rows],
+        columns=columns,
+        title=f"What speaks for {targets[0]}" if alone else f"What speaks for the answers of {model}",
+        note=" ".join(facts),
+        media=media,
+    )
+
+
+def _is_picture(made: Attribution) -> bool:
+    return _tokens(made) is None and _signal(made) is None and not _is_table(made)
+
+
+def _tokens(made: Attribution) -> list[int] | None:
+    return made.tokens.tolist() if made.tokens is not None and made.cells().size == made.tokens.size else None
+
+
+def _is_table(made: Attribution) -> bool:
+    return made.axes == ("n", "f")
+
+
+def _signal(made: Attribution) -> Array | None:
+    signal, shape = made.signal, made.cells().shape
+    return signal if signal is not None and shape in (signal.shape, (1, signal.shape[-1])) else None
+
+
+def _target_of(row: Sequence[Attribution | None]) -> str:
+    made = next((made for made in row if made is not None), None)
+    return "refused" if made is None else f"{made.target} = {made.score:.3g}"
+
+
+def _under(made: Attribution | None) -> str:
+    if made is None:
+        return "refused"
+    return "" if made.residual is None else f"residual {made.residual:.2g}"
+
+
 def _how(made: Attribution) -> str:
     """Notes, the score, the layer and the residual as sentences."""
-    facts = [*made.notes, f"Target: {made.target} ({made.score:.4g}).", f"Method: {made.method}."]
+    facts = [*made.notes, f"Target: {made.target} = {made.score:.4g}.", f"Method: {made.method}."]
     facts += [f"Layer: {made.layer}."] if made.layer else []
     facts += [f"Residual: {made.residual:.3g}."] if made.residual is not None else []
     return " ".join(facts)

@@ -10,15 +10,16 @@ from .figure import Figure as Figure
 from .figure import media_for as media_for
 from .fitting import picture_of as picture_of
 from .heatmap import draw_heatmap as draw_heatmap
-from .heatmap import draw_heatmaps as draw_heatmaps
 from .histogram import draw_histogram as draw_histogram
 from .kernels import draw_kernels as draw_kernels
+from .map_sheet import draw_heatmaps as draw_heatmaps
 from .matrix import draw_matrix as draw_matrix
 from .moments import draw_moments as draw_moments
 from .planes import draw_planes as draw_planes
 from .sheet import draw_sheet as draw_sheet
 from .signal_maps import draw_signal_map as draw_signal_map
 from .signals import draw_signals as draw_signals
+from .stacking import stack as stack
 from .strip import draw_strip as draw_strip
 from .surface import draw_surface as draw_surface
 from .tiles import draw_tiles as draw_tiles

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from inspector.views.canvas import INK, SMALL, Canvas, text_width
+from inspector.views.canvas import INK, MUTED, SMALL, Canvas, line_height, text_width
 from inspector.views.colors import colorize
 from inspector.views.normalize import Scale
 from inspector.views.wording import number
 
-__all__ = ["add_color_bar"]
+__all__ = ["STRIP_HEIGHT", "add_color_bar", "add_color_strip"]
 
 BAR_WIDTH = 24
+STRIP = 8
+STRIP_HEIGHT = STRIP + 6 + line_height(SMALL)
+"""Pixels that a lying strip takes with its numbers and the space above it."""
 
 
 def add_color_bar(
@@ -39,3 +42,19 @@ def add_color_bar(
         )
         widest += 6 + SMALL + 8
     return BAR_WIDTH + 9 + widest
+
+
+def add_color_strip(canvas: Canvas, x: float, y: float, width: int, scale: Scale) -> None:
+    """A lying strip, low values on the left, with its ends below; words alone for a scale of no width."""
+    foot = y + STRIP + 1
+    if scale.low == scale.high:
+        words = "zero everywhere" if scale.high == 0 else f"{number(scale.high)} everywhere"
+        canvas.text(x + width / 2, foot, words, size=SMALL, color=MUTED, align="middle")
+        return
+    colors = colorize(np.linspace(0.0, 1.0, width)[None], scale.colors)
+    canvas.picture(x, y, np.repeat(colors, STRIP, axis=0))
+    low, high = number(scale.low), number(scale.high)
+    canvas.text(x, foot, low, size=SMALL, color=MUTED)
+    canvas.text(x + width, foot, high, size=SMALL, color=MUTED, align="right")
+    if scale.signed and width > 3 * SMALL + 2 * text_width(low, SMALL):
+        canvas.text(x + width / 2, foot, "0", size=SMALL, color=MUTED, align="middle")

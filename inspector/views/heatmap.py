@@ -1,8 +1,7 @@
-"""Which parts of a picture count? An attribution map beside and over its input, or many in one sheet."""
+"""Which parts of a picture count? An attribution map beside and over its input."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,11 +14,10 @@ from inspector.views.colors import colorize
 from inspector.views.figure import PNG, Figure, Media
 from inspector.views.normalize import Scale, scale_of
 from inspector.views.pictures import Pixels, as_picture, enlarge, fit, gray
-from inspector.views.sheet import place_sheet
 from inspector.views.values import Array, as_floats, facts_of
 from inspector.views.wording import not_finite_text, number, sentences, shape_text
 
-__all__ = ["OverChannels", "draw_heatmap", "draw_heatmaps", "flatten_channels", "overlay"]
+__all__ = ["CLIP", "OverChannels", "draw_heatmap", "flatten_channels", "map_size", "overlay", "paint_map"]
 
 OverChannels = Literal["sum", "sum-abs", "max-abs"]
 CHANNEL_WORDS = {
@@ -27,7 +25,7 @@ CHANNEL_WORDS = {
     "sum-abs": "magnitudes summed over {} channels",
     "max-abs": "the largest magnitude of {} channels",
 }
-PANEL = 400  # pixels of the longer side of each panel
+PANEL = 448  # pixels of the longer side of each panel: cells of the usual 224 stay square
 CLIP = 0.5  # per cent; gradients have few, far outliers
 
 
@@ -62,8 +60,8 @@ def draw_heatmap(
     scale = scale_of(cells, signed=signed, clip=clip)
     palette = colors or scale.colors
     original = None if picture is None else as_picture(picture)
-    height, width = _size(cells, original, PANEL)
-    flat = resize(colorize(scale.place(cells), palette), width, height)
+    height, width = map_size(cells, original, PANEL)
+    flat = paint_map(cells, height, width, scale, palette)
     panels = [("map", flat)]
     if original is not None:
         small = resize(original, width, height, smooth=True)
@@ -102,6 +100,16 @@ def flatten_channels(values: npt.ArrayLike, over_channels: OverChannels = "sum")
     return (magnitude.sum(axis=0) if over_channels == "sum-abs" else magnitude.max(axis=0)), words
 
 
+def paint_map(cells: Array, height: int, width: int, scale: Scale, palette: str) -> Pixels:
+    """The map (h, w) alone: cells stay sharp when enlarged; where it is reduced, values are averaged.
+
+    Colours are not: blue and orange would mix to a dark one that means another value.
+    """
+    if height < cells.shape[0] or width < cells.shape[1]:
+        return colorize(scale.place(enlarge(cells, height, width)), palette)
+    return resize(colorize(scale.place(cells), palette), width, height)
+
+
 def overlay(cells: Array, picture: Pixels, scale: Scale, palette: str) -> Pixels:
     """The map (h, w) over the picture (H, W, 3) in grey: the stronger, the less of the picture shows."""
     unit = scale.place(enlarge(cells, *picture.shape[:2]))
@@ -112,101 +120,17 @@ def overlay(cells: Array, picture: Pixels, scale: Scale, palette: str) -> Pixels
     return np.round(mixed).astype(np.uint8)
 
 
-def _size(cells: Array, original: Pixels | None, side: int) -> tuple[int, int]:
+def map_size(cells: Array, original: Pixels | None, side: int) -> tuple[int, int]:
     """Drawn (height, width): proportions of the picture, else of the map."""
     shape = cells.shape if original is None else original.shape
     return fit(shape[0], shape[1], side)
 
 
 def _made_how(target: str, score: float | None, method: str, layer: str, residual: float | None) -> str:
-    scored = f" ({number(score, 4)})" if score is not None else ""
+    scored = " = ".join([target] * bool(target) + ([number(score, 4)] if score is not None else []))
     return sentences(
-        f"Target: {target}{scored}" if target or scored else "",
+        f"Target: {scored}" if scored else "",
         f"Method: {method}" if method else "",
         f"Layer: {layer}" if layer else "",
         f"Residual: {number(residual)}" if residual is not None else "",
     )
-
-
-def draw_heatmaps(
-    maps: Sequence[Sequence[npt.ArrayLike | None]],
-    pictures: npt.ArrayLike | Sequence[npt.ArrayLike] | None = None,
-    *,
-    row_labels: Sequence[str],
-    column_labels: Sequence[str],
-    over_input: bool = True,
-    over_channels: OverChannels = "sum",
-    signed: bool | None = None,
-    clip: float = CLIP,
-    side: int = 200,
-    title: str = "",
-    note: str = "",
-    media: Media = PNG,
-) -> Figure:
-    """A sheet of raw maps, rows (targets, say) × columns (methods), each on its own scale, written below it.
-
-    `pictures`: one for all rows or one a row; they stand in the first column and, with `over_input`, under
-    maps of places (h, w). Maps of every input number (c, h, w) stand alone: single pixels are lost among a
-    picture's own. None leaves a place empty (a method that refused).
-    """
-    originals = _one_each(pictures, len(maps))
-    cells: list[list[Pixels | None]] = []
-    texts: list[list[str]] = []
-    for row, original in zip(maps, originals, strict=True):
-        drawn = [_small(m, original, over_input, over_channels, signed, clip, side) for m in row]
-        first = [] if original is None else [(original, "input")]
-        cells.append([picture for picture, _ in [*first, *drawn]])
-        texts.append([words for _, words in [*first, *drawn]])
-    if not any(cells):
-        return notice("nothing to show", title=title, media=media)
-    headings = [*([""] if originals[0] is not None else []), *column_labels]
-    canvas = Canvas()
-    place_sheet(
-        canvas,
-        cells,
-        row_labels=row_labels,
-        column_labels=headings,
-        texts=texts,
-        side=side,
-        smooth=over_input,
-    )
-    caption = sentences(
-        note,
-        "Every map has its own scale, written below it; ±n goes from blue over white to orange",
-        f"Up to {number(clip)} % of each map's values lie beyond its scale" if clip else "",
-    )
-    return canvas.figure(title=title, caption=caption, media=media)
-
-
-def _one_each(pictures: npt.ArrayLike | Sequence[npt.ArrayLike] | None, rows: int) -> list[Pixels | None]:
-    if pictures is None:
-        return [None] * rows
-    if isinstance(pictures, Sequence):
-        if len(pictures) != rows:
-            raise BadInput(f"{len(pictures)} pictures for {rows} rows of maps.")
-        return [as_picture(picture) for picture in pictures]  # pyright: ignore[reportArgumentType]
-    return [as_picture(pictures)] * rows
-
-
-def _small(
-    values: npt.ArrayLike | None,
-    original: Pixels | None,
-    over_input: bool,
-    over_channels: OverChannels,
-    signed: bool | None,
-    clip: float,
-    side: int,
-) -> tuple[Pixels | None, str]:
-    """One map of a sheet and the words under it."""
-    if values is None:
-        return None, "not available"
-    cells, _ = flatten_channels(values, over_channels)
-    scale = scale_of(cells, signed=signed, clip=clip)
-    words = f"±{number(scale.high)}" if scale.signed else f"{number(scale.low)} … {number(scale.high)}"
-    if facts_of(cells).zero == cells.size:
-        words = "zero everywhere"
-    height, width = _size(cells, original, side)
-    if original is None or not over_input or np.ndim(values) == 3:
-        flat = colorize(scale.place(cells), scale.colors)
-        return resize(flat, width, height, smooth=cells.shape[0] > height), words
-    return overlay(cells, resize(original, width, height, smooth=True), scale, scale.colors), words

@@ -18,7 +18,9 @@ from inspector.views.canvas import (
     text_width,
     wrap,
 )
+from inspector.views.colorbar import STRIP_HEIGHT, add_color_strip
 from inspector.views.figure import PNG, Figure, Media
+from inspector.views.normalize import Scale
 from inspector.views.pictures import Pixels, as_picture, fit
 from inspector.views.wording import sentences
 
@@ -68,38 +70,69 @@ def place_sheet(
     row_labels: Sequence[str] | None = None,
     column_labels: Sequence[str] | None = None,
     texts: Sequence[Sequence[str]] | None = None,
+    scales: Sequence[Sequence[Scale | None]] | None = None,
+    per_row: int | None = None,
     side: int = 160,
     gap: int = GAP,
     smooth: bool = True,
     frames: bool = False,
 ) -> tuple[int, int]:
-    """Put the grid on a canvas, its pictures starting at (0, 0); gives the pictures' width and height."""
+    """Put the grid on a canvas, its pictures starting at (0, 0); gives the pictures' width and height.
+
+    With `per_row` the columns go on below, so many at a time, headings and rows repeated. A scale of
+    `scales` stands as a strip of its colours with its ends under its picture.
+    """
     columns = max(len(row) for row in cells)
     _check_labels(len(cells), columns, row_labels, column_labels)
     sizes = [fit(p.shape[0], p.shape[1], side) for row in cells for p in row if p is not None]
     height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
-    foot = line_height(SMALL) if texts is not None else 0
-    for r, row in enumerate(cells):
-        y = r * (height + foot + gap)
-        for c, picture in enumerate(row):
-            x = c * (width + gap)
-            if picture is None:
-                canvas.box(x, y, width, height, outline=FAINT)
-            else:
-                h, w = fit(picture.shape[0], picture.shape[1], side)
-                larger = h >= picture.shape[0]
-                place = (x + (width - w) // 2, y + (height - h) // 2)
-                canvas.picture(*place, picture, w, h, smooth=smooth or not larger)
-                if frames:
-                    canvas.box(place[0] - 1, place[1] - 1, w + 2, h + 2, outline=FAINT)
-            if texts is not None and texts[r][c]:
-                words = shorten(texts[r][c], width + gap - 4, SMALL)
-                canvas.text(x + width / 2, y + height + 2, words, size=SMALL, color=MUTED, align="middle")
-        if row_labels is not None:
-            _row_heading(canvas, row_labels[r], y + height / 2)
-    if column_labels is not None:
-        _column_headings(canvas, column_labels, width, gap)
-    return columns * (width + gap) - gap, len(cells) * (height + foot + gap) - gap
+    foot = (STRIP_HEIGHT if scales is not None else 0) + (line_height(SMALL) if texts is not None else 0)
+    step = min(per_row or columns, columns)
+    y = 0
+    for start in range(0, columns, step):
+        band = range(start, min(start + step, columns))
+        if column_labels is not None:
+            headings = [column_labels[c] for c in band]
+            y += _headings_height(headings, width, gap) + 2 * gap if start else 0
+            _column_headings(canvas, headings, width, gap, y)
+        for r, row in enumerate(cells):
+            for c in band:
+                x = (c - start) * (width + gap)
+                picture = row[c] if c < len(row) else None
+                if c < len(row):
+                    _place(canvas, picture, (x, y, width, height), side, smooth=smooth, frames=frames)
+                below = y + height
+                if scales is not None and (scale := scales[r][c]) is not None:
+                    add_color_strip(canvas, x, below + 5, width, scale)
+                below += STRIP_HEIGHT if scales is not None else 0
+                if texts is not None and texts[r][c]:
+                    words = shorten(texts[r][c], width + gap - 4, SMALL)
+                    canvas.text(x + width / 2, below + 2, words, size=SMALL, color=MUTED, align="middle")
+            if row_labels is not None:
+                _row_heading(canvas, row_labels[r], y + height / 2)
+            y += height + foot + gap
+    return step * (width + gap) - gap, y - gap
+
+
+def _place(
+    canvas: Canvas,
+    picture: Pixels | None,
+    place: tuple[int, int, int, int],
+    side: int,
+    *,
+    smooth: bool,
+    frames: bool,
+) -> None:
+    """One picture in the middle of its place (x, y, width, height), or the empty place."""
+    x, y, width, height = place
+    if picture is None:
+        canvas.box(x, y, width, height, outline=FAINT)
+        return
+    h, w = fit(picture.shape[0], picture.shape[1], side)
+    left, top = x + (width - w) // 2, y + (height - h) // 2
+    canvas.picture(left, top, picture, w, h, smooth=smooth or h < picture.shape[0])
+    if frames:
+        canvas.box(left - 1, top - 1, w + 2, h + 2, outline=FAINT)
 
 
 def _check_labels(
@@ -118,16 +151,29 @@ def _row_heading(canvas: Canvas, words: str, middle: float) -> None:
         canvas.text(-14, top + i * line_height(SMALL), line, size=SMALL, align="right")
 
 
-def _column_headings(canvas: Canvas, labels: Sequence[str], width: int, gap: int) -> None:
+def _upright(labels: Sequence[str], width: int, gap: int) -> bool:
+    """Whether the columns are too narrow for words."""
+    return (
+        max(text_width(word, SMALL) for label in labels for word in label.split() or [""]) > width + gap - 2
+    )
+
+
+def _headings_height(labels: Sequence[str], width: int, gap: int) -> int:
+    if _upright(labels, width, gap):
+        return 10 + min(220, max(text_width(label, SMALL) for label in labels))
+    lines = max(len(wrap(label, width + gap - 4, SMALL)) for label in labels)
+    return 8 + lines * line_height(SMALL)
+
+
+def _column_headings(canvas: Canvas, labels: Sequence[str], width: int, gap: int, bottom: int) -> None:
     """Above the pictures, wrapped; upright when the columns are too narrow for words."""
-    if max(text_width(word, SMALL) for label in labels for word in label.split() or [""]) > width + gap - 2:
+    if _upright(labels, width, gap):
         for c, label in enumerate(labels):
-            words = shorten(label, 220, SMALL)
-            canvas.text(c * (width + gap) + width / 2, -10, words, size=SMALL, at="middle", upright=True)
+            words, x = shorten(label, 220, SMALL), c * (width + gap) + width / 2
+            canvas.text(x, bottom - 10, words, size=SMALL, at="middle", upright=True)
         return
-    wrapped = [wrap(label, width + gap - 4, SMALL) for label in labels]
-    deepest = max(len(lines) for lines in wrapped)
-    for c, lines in enumerate(wrapped):
+    for c, label in enumerate(labels):
+        lines = wrap(label, width + gap - 4, SMALL)
         for i, line in enumerate(lines):
-            y = -8 - (deepest - i) * line_height(SMALL)
+            y = bottom - 8 - (len(lines) - i) * line_height(SMALL)
             canvas.text(c * (width + gap) + width / 2, y, line, size=SMALL, align="middle")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 import inspector
 from inspector import views
 from inspector.actions.attribute import attribute as run_attribute
+from inspector.errors import BadInput
 from inspector.methods import attribute, evaluate, prepare
 
 WORDS = ("[PAD]", "a", "good", "bad", "film", "##s")
@@ -110,3 +113,70 @@ def test_maps_of_single_pixels_stand_beside_the_picture_and_maps_of_places_over_
     other = 255 - picture
     assert sheet(pixels, picture) == sheet(pixels, other)
     assert sheet(places, picture) != sheet(places, other)
+
+
+def test_a_sheet_goes_on_below_with_every_target_in_each_band() -> None:
+    drawn = np.random.default_rng(1)
+    picture = drawn.integers(0, 255, (30, 30, 3), dtype=np.uint8)
+    names = [f"method-{k}" for k in range(34)]
+    rows: list[list[np.ndarray | None]] = [[drawn.normal(size=(5, 5)) for _ in names] for _ in range(2)]
+    rows[1][0] = None
+    targets, lines = ["cat", "dog"], [["refused" if m is None else "" for m in row] for row in rows]
+
+    def sheet(**how: Any) -> views.Figure:
+        return views.draw_heatmaps(
+            rows, picture, row_labels=targets, column_labels=names, texts=lines, media="image/svg+xml", **how
+        )
+
+    page, words = sheet(), sheet().data.decode()
+    assert page.width < 1700  # a page, whatever the number of methods
+    assert page.height > page.width
+    assert [words.count(f">{name}<") for name in ("input", *names)] == [1] * 35
+    assert words.count(">cat<") == words.count(">dog<") == 6  # bands of six columns
+    assert words.count(">refused<") == 1
+    assert sheet(columns=40).width > 8000
+    assert sheet(columns=1).data.decode().count(">cat<") == 35
+    with pytest.raises(BadInput, match="at least one column"):
+        sheet(columns=0)
+
+
+def test_a_strip_below_each_map_says_what_its_colours_mean() -> None:
+    maps = [np.array([[-0.5, 0.25]]), np.array([[0.0, 3.0]]), np.zeros((1, 2)), np.full((1, 2), 7.0)]
+    words = views.draw_heatmaps([maps], column_labels=list("abcd"), media="image/svg+xml").data.decode()
+    for number in ("−0.5", "0.5", "3", "zero everywhere", "7 everywhere"):
+        assert f">{number}<" in words
+
+
+def test_a_reduced_map_is_averaged_before_it_is_coloured() -> None:
+    """Blue beside orange would else become a dark colour that stands for nothing."""
+    signs = np.where(np.indices((448, 448)).sum(0) % 2 == 0, 1.0, -1.0)
+    made = views.draw_heatmaps([[signs]], column_labels=["a"])
+    with Image.open(io.BytesIO(made.data)) as found:
+        middle = np.asarray(found)[100:200, 100:200].reshape(-1, 3)
+    white = views.colors.color_table("signed")[127:129].mean(0)
+    assert np.abs(middle - white).max() < 12
+
+
+def test_maps_of_words_signals_and_tables_stand_one_below_the_other(
+    reader: inspector.Model, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "ids.npy", IDS)
+    found = run_attribute(reader, [str(tmp_path / "ids.npy")], method=["lrp", "gradient"], target=["0", "1"])
+    page = found.figure("text/html").data.decode()
+    titles = [f"{method} for class {target}" for target in (0, 1) for method in ("lrp", "gradient")]
+    places = [page.index(title) for title in titles]
+    assert places == sorted(places)
+    one, sheet = found.maps[0].figure(), found.figure()
+    assert sheet.height > 3 * one.height
+    with Image.open(io.BytesIO(sheet.data)) as pixels:
+        assert pixels.size == (sheet.width, sheet.height)
+    for model, x in ((nn.Linear(6, 2), torch.randn(1, 6)), (nn.Conv1d(1, 2, 32), torch.randn(1, 1, 32))):
+        np.save(tmp_path / "x.npy", x.numpy())
+        opened = inspector.open_model(model.eval(), example=x)
+        drawn = run_attribute(opened, [str(tmp_path / "x.npy")], method=["gradient", "occlusion"])
+        root = ElementTree.fromstring(drawn.figure("image/svg+xml").data)
+        parts = root.findall("{http://www.w3.org/2000/svg}svg")
+        assert len(parts) == 2
+        assert float(parts[1].get("y", "0")) == float(parts[0].get("height", "0"))
+    with pytest.raises(BadInput, match="one medium"):
+        views.stack([])
