@@ -17,7 +17,30 @@ from inspector.errors import UnsupportedOperator
 
 
 def made(body: str) -> Network:
-    return inspector.to_torch(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]>\n{body}'))
+    text = f'<ir_version: 8, opset_import: ["" : 17, "own" : 1]>\n{body}'
+    return inspector.to_torch(onnx.parser.parse_model(text))
+
+
+def score(outputs: tuple[Tensor, ...]) -> Tensor:
+    return torch.stack([y.square().sum() for y in outputs]).sum()
+
+
+def one_graph(net: Network, *inputs: Tensor) -> None:
+    """The torch.fx form gives the values and gradients of the net, as it is and compiled, in one graph."""
+    module = autograd.to_fx(net, [x.detach() for x in inputs])
+    explained: Any = torch._dynamo.explain(module)(*inputs)  # pyright: ignore[reportPrivateUsage]
+    assert (explained.graph_count, explained.graph_break_count) == (1, 0)
+    torch.compiler.reset()
+    compiled: Any = torch.compile(module, backend="aot_eager", fullgraph=True)
+    wanted = net(*inputs)
+    slopes = torch.autograd.grad(score(wanted), inputs)
+    for form in (module, compiled):
+        found = form(*inputs)
+        assert all(torch.allclose(y, z, atol=1e-6) for y, z in zip(found, wanted, strict=True))
+        got = torch.autograd.grad(score(found), inputs)
+        for a, b in zip(got, slopes, strict=True):
+            assert float(b.abs().max()) > 1e-3
+            assert torch.allclose(a, b, atol=1e-5)
 
 
 BRANCHES = """<
@@ -34,6 +57,31 @@ BY_SHAPE = f"""g (float[N, M] x) => (float[N, M] y) {{
   y = Relu(z)
 }}"""
 BY_VALUE = f"""g (float[N, M] x, bool c) => (float[N, M] y) {{ z = If {BRANCHES} (c) y = Relu(z) }}"""
+REPEATED_BY_SHAPE = """g (float[N, M] x, float[M] v) => (float[M] y, float[K, M] all) {
+  s = Shape(x) zero = Constant<value = int64 {0}>() two = Constant<value = int64 {2}>()
+  n = Gather<axis = 0>(s, zero) yes = Constant<value = bool {1}>()
+  y, all = Loop <
+    body = b (int64 i, bool go, float[M] u) => (bool again, float[M] w, float[M] row) {
+      again = Identity(go) row0 = Gather<axis = 0>(x, i) c = Equal(i, two)
+      row = If <
+        then_branch = t () => (tt) { tt = Mul(row0, u) },
+        else_branch = e () => (ee) { f = Cast<to = 1>(i) ee = Add(row0, f) }
+      > (c)
+      m = Mul(u, row) w = Tanh(m)
+    }
+  > (n, yes, v)
+}"""
+FUNCTIONS = """g (float[N, M] x) => (float[N, M] y) {
+  a = own.twice<by = 0.5>(x) b = own.twice(a) y = Add(a, b)
+}
+<domain: "own", opset_import: ["" : 17, "own" : 1]>
+twice <by: float = 2.0> (v) => (w) {
+  k = Constant<value_float: float = @by>() u = Mul(v, k) w = own.bend(u, , v)
+}
+<domain: "own", opset_import: ["" : 17]>
+bend (v, missing, z) => (w) {
+  t = Tanh(v) one = Constant<value = float {1}>() s = Add(t, one) w = Mul(s, z)
+}"""
 REPEATED = """g (float[N] x, int64 n, bool c) => (float[N] y) {
   y = Loop <
     body = b (int64 i, bool go, float[N] v) => (bool again, float[N] w) { again = Identity(go) w = Mul(v, v) }
@@ -46,10 +94,33 @@ def test_a_condition_that_follows_from_shapes_is_the_branch_it_takes(rows: int) 
     net, x = made(BY_SHAPE), torch.randn(rows, 4, requires_grad=True)
     module = autograd.to_fx(net, [x.detach()])
     assert torch.allclose(module(x)[0], torch.relu(x * x if rows == 2 else x + 4))
-    a, b = (torch.autograd.grad(f(x)[0].sum(), x)[0] for f in (module, net))
-    assert torch.equal(a, b)
-    explained: Any = torch._dynamo.explain(module)(x)  # pyright: ignore[reportPrivateUsage]
-    assert (explained.graph_count, explained.graph_break_count) == (1, 0)
+    one_graph(net, x)
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_loop_whose_turns_follow_from_shapes_is_written_out(rows: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, v = (torch.randn(s, generator=generator, requires_grad=True) for s in ((rows, 3), (3,)))
+    one_graph(made(REPEATED_BY_SHAPE), x, v)
+
+
+def test_functions_are_written_out() -> None:
+    x = torch.randn((2, 3), generator=torch.Generator().manual_seed(0), requires_grad=True)
+    net = made(FUNCTIONS)
+    inner = x / 2
+    a = (torch.tanh(inner) + 1) * x
+    assert torch.allclose(net(x)[0], a + (torch.tanh(2 * a) + 1) * a, atol=1e-6)
+    one_graph(net, x)
+    one_graph(net.double(), x.detach().double().requires_grad_())
+
+
+def test_a_loop_of_many_turns_is_named() -> None:
+    body = """g (float[N] x, bool c) => (float[N] y) {
+      n = Constant<value = int64 {9999}>()
+      y = Loop <body = b (int64 i, bool go, float[N] v) => (bool go, float[N] w) { w = Mul(v, v) }> (n, , x)
+    }"""
+    with pytest.raises(UnsupportedOperator, match=r"Loop 'y' \(ai.onnx opset 17\) takes 9999 turns"):
+        autograd.to_fx(made(body), [torch.ones(2), torch.tensor(True)])
 
 
 @pytest.mark.parametrize(("body", "named"), [(BY_VALUE, "If 'z'"), (REPEATED, "Loop 'y'")])

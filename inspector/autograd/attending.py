@@ -19,7 +19,7 @@ BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
     """softmax(scale q k^T + mask) v over (n, heads, tokens, d); no row of the mask hides every key.
 
-    On the CPU it can be derived as often as one likes, elsewhere once; for torch.func and in forward mode it is
+    On the CPU it can be derived as often as one likes, elsewhere once; torch.func and forward mode see it
     written out.
     """
     if is_transformed():

@@ -1,7 +1,8 @@
 """How does a net become a torch.fx graph, for torch.compile, printing or export?
 
-Weights that an operator reads as a shape become Python numbers, so nothing breaks the graph. An `If` whose
-condition follows from shapes is the branch it takes; what values choose or repeat stays with the interpreter.
+Weights that an operator reads as a shape become Python numbers, so nothing breaks the graph. Function bodies,
+and the branches and loops that follow from shapes, are written out; what values choose or repeat stays with
+the interpreter.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from inspector.autograd.branches import straight
 from inspector.autograd.interpreter import Watch, run_steps
 from inspector.autograd.network import Network
 from inspector.autograd.program import Step
 from inspector.autograd.registry import Context
 from inspector.autograd.shapes import CHANCE
+from inspector.autograd.unrolling import straight
 from inspector.errors import NotRunnable, UnsupportedOperator
 
 __all__ = ["Known", "to_fx"]
@@ -69,11 +70,12 @@ def to_fx(net: Network, inputs: Sequence[Tensor]) -> fx.GraphModule:
     """A GraphModule with the parameters of `net`, for inputs of these shapes.
 
     It takes the steps that a run takes: chains joined, shape arithmetic evaluated on the given inputs, once,
-    and so are the conditions of `If` that follow from shapes. Every fx node carries in `meta["onnx"]`
-    its ONNX node, of a chain the last one, of joined views the value they give.
+    and so are the conditions of `If` and the turns of `Loop` that follow from shapes. Every fx node carries
+    in `meta["onnx"]` its ONNX node, of a chain the last one, of joined views the value they give.
 
     Raises:
-        UnsupportedOperator: a node chooses or repeats by values, which a graph cannot hold; it is named.
+        UnsupportedOperator: a node chooses or repeats by values, which a graph cannot hold, or repeats too
+            often; it is named.
     """
     graph, root = fx.Graph(), torch.nn.Module()
     values: dict[str, Any] = {}
@@ -82,8 +84,10 @@ def to_fx(net: Network, inputs: Sequence[Tensor]) -> fx.GraphModule:
     feeds = dict(zip(net.input_names, inputs, strict=True))
     with torch.no_grad():
         block = straight(net, feeds)
-        steps, remembered = net.planner(block).settled(net.state(feeds, None))
-        constants = {**net.weights, **remembered}
+        state = net.state(feeds, None)
+        state.env.update(block.constants)
+        steps, remembered = net.planner(block).settled(state)
+        constants = {**net.weights, **block.constants, **remembered}
         constants.update(_read_on_host(steps, net, feeds, constants))
     numbers = {step.inputs[i] for step in steps for i in _host(step) if i < len(step.inputs)}
     for step in steps:

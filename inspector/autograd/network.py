@@ -134,14 +134,15 @@ class Network(nn.Module):
         return tuple(step.key for step in self.block.every_step())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        super()._apply(fn, recurse)
+        held = {**self._parameters, **self._buffers}
+        host = {id(held[key]) for key in self._host & held.keys()}
+
+        def moved(value: Tensor) -> Tensor:
+            return fn(value).cpu() if id(value) in host else fn(value)
+
+        super()._apply(moved, recurse)
         self._planner = None
         self._probe = fn(self._probe)
-        for held in (self._parameters, self._buffers):
-            for key in self._host & held.keys():
-                value = held[key]
-                if value is not None and value.device.type != "cpu":
-                    value.data = value.data.cpu()
         return self
 
     def _load_from_state_dict(
@@ -258,7 +259,8 @@ class Network(nn.Module):
         joins = self.dtype == torch.float32
         attention = joins and self.device.type == "cpu"
         product = quick if self._fast else functional.linear
-        return Planner(block, self.weights, joins=joins, attention=attention, product=product)
+        held = {**self.weights, **block.constants}
+        return Planner(block, held, joins=joins, attention=attention, product=product)
 
     def state(self, feeds: Mapping[str, Any], watch: Watch | None) -> State:
         """The environment a run starts with: weights and checked inputs."""
