@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,9 @@ import torch
 
 from inspector import dtypes
 from inspector.execution.moments import Moments
+
+BLOCK = 1 << 22
+"""Elements that are widened at a time: 32 MB, beside the value, and not a multiple of the value."""
 
 __all__ = ["measure_tensor", "sees_cuda", "tensor_of"]
 
@@ -40,18 +44,26 @@ def measure_tensor(tensor: torch.Tensor) -> Moments:
     flat = tensor.reshape(-1)
     if not flat.numel():
         return Moments(name, shape, None, None, None, None, None, 0, 0)
-    wide = (
-        flat.float()
-        if flat.dtype in (torch.float16, torch.bfloat16) or not flat.is_floating_point()
-        else flat
-    )
-    zeros = 1 - int(torch.count_nonzero(wide)) / wide.numel()
-    finite = torch.isfinite(wide)
-    nan, inf = int(torch.isnan(wide).sum()), int(torch.isinf(wide).sum())
-    kept = wide if not nan + inf else wide[finite]
-    if not kept.numel():
+    blocks = flat.split(BLOCK)
+    zeros = 1 - sum(int(torch.count_nonzero(_wide(block))) for block in blocks) / flat.numel()
+    nan, inf = (sum(int(kind(_wide(block)).sum()) for block in blocks) for kind in (torch.isnan, torch.isinf))
+    count, total, low, high = 0, 0.0, math.inf, -math.inf
+    for kept in map(_finite, blocks):
+        if kept.numel():
+            count, total = count + kept.numel(), total + float(kept.sum())
+            low, high = min(low, float(kept.min())), max(high, float(kept.max()))
+    if not count:
         return Moments(name, shape, None, None, None, None, zeros, nan, inf)
-    low, high = torch.aminmax(kept)
-    mean = kept.mean(dtype=torch.float64)
-    spread = torch.sqrt(torch.square(kept.double() - mean).mean())
-    return Moments(name, shape, float(low), float(high), float(mean), float(spread), zeros, nan, inf)
+    mean = total / count
+    spread = math.sqrt(sum(float(torch.square(_finite(block) - mean).sum()) for block in blocks) / count)
+    return Moments(name, shape, low, high, mean, spread, zeros, nan, inf)
+
+
+def _wide(block: torch.Tensor) -> torch.Tensor:
+    """The elements in float64, in which every integer up to 2**53 is itself; magnitudes of complex ones."""
+    return (block.abs() if block.is_complex() else block).double()
+
+
+def _finite(block: torch.Tensor) -> torch.Tensor:
+    wide = _wide(block)
+    return wide[torch.isfinite(wide)]

@@ -20,7 +20,7 @@ from onnxruntime.capi import build_and_package_info
 
 from inspector.errors import DeviceUnavailable, UnknownName
 
-__all__ = ["Device", "choose_device", "cuda_obstacle"]
+__all__ = ["Device", "choose_device", "cuda_obstacle", "on_cpu"]
 
 DeviceName = Literal["cpu", "cuda"]
 
@@ -29,12 +29,14 @@ DeviceName = Literal["cpu", "cuda"]
 class Device:
     """The device to ask for, and why it is not the one that was wished.
 
-    `memory` is the most bytes that a session may take of a GPU, None for all there are.
+    `memory` is the most bytes that a session may take of a GPU, None for all there are. `optional` says that
+    the CPU may do the work where a session on this device cannot be made.
     """
 
     name: DeviceName
     note: str = ""
     memory: int | None = None
+    optional: bool = False
 
     @property
     def providers(self) -> list[Any]:
@@ -67,10 +69,15 @@ def choose_device(asked: str) -> Device:
         raise UnknownName.among("device", asked, ("cpu", "cuda", "auto"))
     obstacle = cuda_obstacle()
     if not obstacle:
-        return Device("cuda")
+        return Device("cuda", optional=asked == "auto")
     if asked == "auto":
-        return Device("cpu", f"Ran on the CPU: {obstacle}")
+        return on_cpu(obstacle)
     raise DeviceUnavailable(f"device 'cuda' cannot be used: {obstacle} Use --device cpu or auto.")
+
+
+def on_cpu(reason: str) -> Device:
+    """The CPU where CUDA was wished for; the reason is a sentence."""
+    return Device("cpu", f"Ran on the CPU: {reason}")
 
 
 def cuda_obstacle() -> str:
@@ -87,15 +94,32 @@ def cuda_obstacle() -> str:
     code = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
     if code or not count.value:
         return f"the NVIDIA driver finds no usable device (code {code}, {count.value} devices)."
+    ours, needed = _driver_version(driver), _needed_version()
+    if ours < needed:
+        return (
+            f"the NVIDIA driver serves CUDA up to {ours[0]}.{ours[1]}, and onnxruntime {ort.__version__} was "
+            f"built for {needed[0]}: update the driver, or install an onnxruntime-gpu for CUDA {ours[0]}."
+        )
     missing = [name for name in _libraries() if _load(name) is None]
     if missing:
-        version = getattr(build_and_package_info, "cuda_version", "?")
         return (
-            f"onnxruntime {ort.__version__} needs the CUDA {version} libraries, and these do not load: "
+            f"onnxruntime {ort.__version__} needs the libraries of CUDA {needed[0]}, and these do not load: "
             f"{', '.join(missing)}. `pip install onnxruntime-gpu[cuda,cudnn] nvidia-cublas`, or a torch "
-            f"built for CUDA {version}."
+            f"built for CUDA {needed[0]}."
         )
     return ""
+
+
+def _driver_version(driver: ctypes.CDLL) -> tuple[int, int]:
+    """The newest CUDA, (major, minor), that the driver serves."""
+    number = ctypes.c_int(0)
+    driver.cuDriverGetVersion(ctypes.byref(number))
+    return number.value // 1000, number.value % 1000 // 10
+
+
+def _needed_version() -> tuple[int, int]:
+    """The oldest CUDA, (major, 0), whose drivers can run this onnxruntime: minor versions are compatible."""
+    return int(str(getattr(build_and_package_info, "cuda_version", "") or "12").split(".")[0]), 0
 
 
 _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
@@ -103,7 +127,7 @@ _DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
 def _libraries() -> list[str]:
     """What the CUDA provider links against, in load order."""
-    major = str(getattr(build_and_package_info, "cuda_version", "") or "12").split(".")[0]
+    major, _ = _needed_version()
     if sys.platform == "win32":
         return [f"cudart64_{major}.dll", f"cublasLt64_{major}.dll", f"cublas64_{major}.dll", "cudnn64_9.dll"]
     return [

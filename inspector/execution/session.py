@@ -18,12 +18,12 @@ from onnxruntime.capi import (
 
 from inspector import dtypes
 from inspector.errors import BadInput, DeviceUnavailable, InspectorError, NotRunnable, TooLarge
-from inspector.execution.devices import Device, DeviceName, choose_device
+from inspector.execution.devices import Device, DeviceName, choose_device, on_cpu
 from inspector.execution.narrow_values import is_narrow, read_value, write_value
 from inspector.model import Model
 from inspector.model.walk import all_tensors
 
-__all__ = ["ORT_ERRORS", "Session", "Settings", "explain_failure", "open_session", "run"]
+__all__ = ["ORT_ERRORS", "Session", "Settings", "explain_failure", "open_session", "run", "weight_bytes"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Fusion = Literal["none", "extended", "all"]
@@ -33,6 +33,9 @@ _LEVELS = {
     "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
+
+_WARNING, _FATAL = 2, 4
+"""Severities of ONNX Runtime's logger: the one it starts with, and the one that is all but silent."""
 
 ORT_ERRORS = (
     ort_errors.Fail,
@@ -48,7 +51,8 @@ ORT_ERRORS = (
 )
 
 PREPACK_LIMIT = 256 << 20
-"""Bytes of weights above which kernels use them where they are mapped: packing would copy every page."""
+"""Bytes of a model's weights above which kernels, also those of a part of its graph, use them where they
+are mapped: packing would copy every page."""
 
 
 @dataclass(frozen=True)
@@ -93,21 +97,35 @@ def open_session(
 ) -> Session:
     """A session for the model, or for a variant of its graph, over the same weight files.
 
+    Where the device is optional and a session on it cannot be made, the CPU takes it, and the note says why.
+
     Raises:
         NotRunnable: an operator, IR or operator set that ONNX Runtime does not have.
         DeviceUnavailable: CUDA was asked for and did not load.
+        TooLarge: the weights do not fit the memory.
     """
     if model.obstacles:
         raise NotRunnable(f"{model.name} cannot be executed: {'; '.join(model.obstacles)}.")
     chosen = choose_device(device) if isinstance(device, str) else device
     proto = model.proto if proto is None else proto
-    options = _options(model, proto, settings)
+    try:
+        return _open(model, proto, chosen, settings)
+    except (DeviceUnavailable, TooLarge) as cause:
+        if not chosen.optional:
+            raise
+        return _open(model, proto, on_cpu(str(cause)), settings)
+
+
+def _open(model: Model, proto: onnx.ModelProto, chosen: Device, settings: Settings) -> Session:
+    options = _options(model, settings)
     if chosen.name == "cuda":
         options.use_deterministic_compute = True
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     try:
         session = _create(proto, options, chosen)
     except ORT_ERRORS as cause:
+        if _of_device(cause, chosen):
+            raise explain_failure(cause, "a session on CUDA cannot be made", DeviceUnavailable) from None
         raise explain_failure(cause, f"{model.name} cannot be executed", NotRunnable) from None
     ran: DeviceName = "cuda" if "CUDAExecutionProvider" in session.get_providers() else "cpu"
     if ran != chosen.name:
@@ -162,16 +180,24 @@ def _run(session: Session, feeds: Mapping[str, Array], names: list[str], options
     return [read_value(value) if name in session.narrow else value.numpy() for name, value in values]
 
 
+_NO_MEMORY = re.compile(r"alloc|out of memory|smaller than requested bytes", re.IGNORECASE)
+
+
+def _of_device(cause: BaseException, device: Device) -> bool:
+    """Whether the device failed, and not the model: CUDA's libraries name themselves in their errors."""
+    return device.name == "cuda" and bool(re.search(r"\bCUDA |CUDNN_|CUBLAS_|cuda\w*\(", str(cause)))
+
+
 def explain_failure(cause: BaseException, what: str, kind: type[InspectorError]) -> InspectorError:
     """The project's error for one of ONNX Runtime's, without its source positions."""
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(cause)).strip()
-    text = re.sub(r"/\S+\.(cc|h):\d+ \S+( \S+\))?", "", text).strip()
-    if isinstance(cause, MemoryError) or re.search(r"alloc|out of memory|bad_alloc", text, re.IGNORECASE):
+    text = re.sub(r"/\S+\.(cc|h|cu):\d+ \S+( \S+\))?", "", text).strip()
+    if isinstance(cause, MemoryError) or _NO_MEMORY.search(str(cause)):
         return TooLarge(f"{what}: memory ran out ({text[:300]}). Use a smaller batch or input, or a budget.")
     return kind(f"{what}: {text[:1200]}")
 
 
-def _options(model: Model, proto: onnx.ModelProto, settings: Settings) -> Any:
+def _options(model: Model, settings: Settings) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = _LEVELS[settings.fusion]
@@ -179,7 +205,7 @@ def _options(model: Model, proto: onnx.ModelProto, settings: Settings) -> Any:
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(model.folder)
     )
-    if _external_bytes(proto) > PREPACK_LIMIT:
+    if weight_bytes(model.proto) > PREPACK_LIMIT:
         options.add_session_config_entry("session.disable_prepacking", "1")
     if settings.frugal:
         options.execution_order = ort.ExecutionOrder.PRIORITY_BASED
@@ -216,20 +242,21 @@ def _share_arena() -> bool:
     return True
 
 
-def _external_bytes(proto: onnx.ModelProto) -> int:
-    return sum(
-        int(entry.value)
-        for tensor in all_tensors(proto)
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "length"
-    )
+def weight_bytes(proto: onnx.ModelProto) -> int:
+    """Bytes of the stored tensors of a graph, in other files or in its own."""
+    return sum(_stored_bytes(tensor) for tensor in all_tensors(proto))
+
+
+def _stored_bytes(tensor: onnx.TensorProto) -> int:
+    if tensor.data_location != onnx.TensorProto.EXTERNAL:
+        return tensor.ByteSize()
+    return sum(int(entry.value) for entry in tensor.external_data if entry.key == "length")
 
 
 def _create(proto: onnx.ModelProto, options: Any, device: Device) -> ort.InferenceSession:
     """A session; a file stamped with a newer IR than ONNX Runtime knows is tried as the newest it knows."""
     try:
-        return ort.InferenceSession(proto.SerializeToString(), options, providers=device.providers)
+        return _session_of(proto, options, device)
     except ORT_ERRORS as cause:
         newest = re.search(r"max supported IR version: (\d+)", str(cause))
         if newest is None:
@@ -237,4 +264,16 @@ def _create(proto: onnx.ModelProto, options: Any, device: Device) -> ort.Inferen
         lowered = onnx.ModelProto()
         lowered.CopyFrom(proto)
         lowered.ir_version = int(newest[1])
-        return ort.InferenceSession(lowered.SerializeToString(), options, providers=device.providers)
+        return _session_of(lowered, options, device)
+
+
+def _session_of(proto: onnx.ModelProto, options: Any, device: Device) -> ort.InferenceSession:
+    """A session that fails where ONNX Runtime would print its fault and go on with another provider."""
+    graph = proto.SerializeToString()
+    if device.name == "cpu":
+        return ort.InferenceSession(graph, options, providers=device.providers)
+    ort.set_default_logger_severity(_FATAL)  # a provider that does not load is written by this logger
+    try:
+        return ort.InferenceSession(graph, options, providers=device.providers, enable_fallback=0)
+    finally:
+        ort.set_default_logger_severity(_WARNING)

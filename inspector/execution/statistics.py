@@ -149,6 +149,7 @@ def data_statistics(
         first = next(iter(job.skipped.items()))
         raise BadInput(f"{folder}: none of {len(files)} files could be fed; {first[0]}: {first[1]}")
     notes = [f"{done_before} files were counted by an earlier run."] if done_before else []
+    notes += job.remarks
     units = {key: UnitStatistics(key, job.axes[key], counts) for key, counts in job.counts.items()}
     return DataStatistics(
         units, len(job.done) - len(job.skipped), job.skipped, job.recipe, job.used or device, tuple(notes)
@@ -165,6 +166,7 @@ class _Share:
     skipped: Mapping[str, str]
     recipe: Preprocess | None
     used: str
+    remarks: Mapping[str, None]
 
 
 @dataclass
@@ -182,6 +184,8 @@ class _Job:
     recipe: Preprocess | None = None
     shapes: tuple[tuple[int, ...], ...] = ()
     used: str = ""
+    remarks: dict[str, None] = field(default_factory=dict)
+    """What the runs had to say, once each: why they were on the CPU, which nodes a GPU left to it."""
 
     def passed(self, folder: Path, files: list[Path], engine: str) -> Iterator[int]:
         """Count the files, and give after some of them how many are done."""
@@ -206,6 +210,7 @@ class _Job:
         self.skipped |= share.skipped
         self.axes = dict(share.axes) | self.axes
         self.recipe, self.used = self.recipe or share.recipe, self.used or share.used
+        self.remarks.update(share.remarks)
         for key, theirs in share.counts.items():
             counts = self.counts.setdefault(key, ChannelCounts.empty(len(theirs.mean)))
             if len(counts.mean) == len(theirs.mean):
@@ -236,12 +241,13 @@ class _Job:
                 self.model, read.feeds, self.values, device=self.device, budget=self.budget, sweep=True
             )
             self.shapes = shapes
-            self.used = self.used or self.prepared.runner.device
         for found, _ in self.prepared.runner.stream(read.feeds):
             for key, value in drain(found):
                 spread = self._count(key, np.asarray(value))
                 if spread is not None:
                     spreads[key] = spread
+        self.used = self.prepared.runner.device
+        self.remarks.update(dict.fromkeys(self.prepared.runner.notes))
         return spreads
 
     def _count(self, key: str, value: Array) -> Spread | None:
@@ -301,7 +307,7 @@ class _Job:
 def _counted(job: _Job, folder: Path, files: list[Path]) -> _Share:
     """A task's share of the folder."""
     spreads = [job.add(path, path.relative_to(folder).as_posix()) for path in files]
-    return _Share(job.counts, spreads, job.axes, job.skipped, job.recipe, job.used)
+    return _Share(job.counts, spreads, job.axes, job.skipped, job.recipe, job.used, job.remarks)
 
 
 _ARRAYS = ("mean", "m2", "minimum", "maximum", "zeros", "saturated", "not_finite", "histogram")
