@@ -57,6 +57,7 @@ def replay(path: Path, net: str, batch: int) -> Once:
     """One value of the middle of the network, from the checkpoints of a finished run."""
     import inspector
     from inspector.execution import prepare
+    from inspector.execution.shelf import Shelf
 
     model = inspector.open_model(path)
     feeds = {"x": sample(net, batch)}
@@ -66,7 +67,7 @@ def replay(path: Path, net: str, batch: int) -> Once:
     key = lost[len(lost) // 2]
 
     def again() -> Any:
-        prepared.runner.parts.clear()
+        prepared.runner.shelf = Shelf()
         captured.recent.clear()
         return captured[key]
 

@@ -14,6 +14,7 @@ import inspector
 from inspector.execution import capture, prepare, random_feeds, stream
 from inspector.execution.moments import measure
 from inspector.execution.planner import Strategy
+from inspector.execution.runner import WHOLE
 
 REAL = [
     "basic_pitch/nmp.onnx",
@@ -146,7 +147,7 @@ def test_a_reshaped_value_is_a_view_of_its_source(strategy: Strategy) -> None:
     np.testing.assert_array_equal(captured["turned"], relu.T)
     np.testing.assert_array_equal(captured["fed"], feeds["x"].ravel())
     if strategy == "all":
-        whole = prepared.runner._whole
+        whole = prepared.runner.shelf.get(WHOLE)
         assert whole.outputs == ["fed", "made", "turned", "y"]
 
 

@@ -13,7 +13,7 @@ from inspector.comparison.differences import Difference, aligned, difference
 from inspector.comparison.distributions import Histogram, change_histogram
 from inspector.comparison.probing import Probe
 from inspector.execution.capturing import Prepared, prepare
-from inspector.execution.runner import on_host
+from inspector.execution.parts import on_host
 from inspector.model import Model
 from inspector.progress import track
 

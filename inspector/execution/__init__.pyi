@@ -19,6 +19,7 @@ from .labels import model_labels as model_labels
 from .labels import read_labels as read_labels
 from .moments import Moments as Moments
 from .moments import measure as measure
+from .parts import on_host as on_host
 from .picture_files import read_picture as read_picture
 from .planner import Plan as Plan
 from .prediction import Prediction as Prediction
@@ -27,7 +28,6 @@ from .preprocess import PRESETS as PRESETS
 from .preprocess import Preprocess as Preprocess
 from .profiling import Profile as Profile
 from .profiling import profile as profile
-from .runner import on_host as on_host
 from .selecting import layer_values as layer_values
 from .selecting import select_values as select_values
 from .session import open_session as open_session

@@ -14,8 +14,9 @@ from inspector.errors import BadInput, UnknownName
 from inspector.execution.feeds import complete_feeds
 from inspector.execution.inputs import Inputs, feeds_of
 from inspector.execution.moments import Moments, measure
+from inspector.execution.parts import on_host
 from inspector.execution.planner import Mode, Plan, Strategy, plan_capture
-from inspector.execution.runner import Runner, on_host
+from inspector.execution.runner import Runner
 from inspector.model import Model, open_model
 
 __all__ = ["Capture", "Prepared", "capture", "prepare"]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -11,52 +10,43 @@ from typing import Any
 import numpy as np
 import onnx
 
-from inspector.errors import BadInput, InspectorError
-from inspector.execution.binding import can_stay, run_bound
+from inspector.errors import BadInput
 from inspector.execution.devices import Device, choose_device
 from inspector.execution.exposing import Exposed, Outlet, expose
 from inspector.execution.graph_statistics import Counters, add_statistics
 from inspector.execution.moments import Moments
+from inspector.execution.parts import Absent, Found, Part, fetch, on_host, varies
 from inspector.execution.planner import Plan
 from inspector.execution.reshaped import Reshaped, reshaped
 from inspector.execution.segments import Segment, segment_graph
-from inspector.execution.session import Fusion, Session, Settings, open_session, run
+from inspector.execution.session import Fusion, Session, Settings, open_session, weight_bytes
+from inspector.execution.shelf import Shelf
 from inspector.model import Model
 
-__all__ = ["Runner", "on_host"]
+__all__ = ["Runner"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Found = dict[str, Any]
-Absent = dict[str, str]
 
 WORKSPACE = 64 << 20
-"""Bytes of a GPU that kernels may need besides values, where memory is bounded."""
+"""Bytes that a session on a GPU may need besides weights and values, where memory is bounded."""
 
-NOT_TAKEN = "the If branch that computes it did not run"
-EMPTY_OPTIONAL = "it is an empty optional"
+SESSION = 1 << 20
+"""The same on the CPU, where weights are mapped or packed and values come from one arena."""
 
+WHOLE = -1
+"""Key of the session over the whole graph; those of parts are their numbers."""
 
 _LISTED = 8
 """Nodes that a note names."""
 
 
-@dataclass(eq=False)
-class Part:
-    """A session together with the outlets that it was built for, and what is read off them."""
+@dataclass(frozen=True)
+class _Draft:
+    """What a session is made from, and what is read off it besides its outputs."""
 
-    session: Session
     exposed: Exposed
-    reshaped: Mapping[str, Reshaped] = field(default_factory=dict)
-
-    @cached_property
-    def keys(self) -> frozenset[str]:
-        """Values that it gives, or says why not."""
-        return frozenset((*self.exposed.outlets, *self.exposed.refused, *self.reshaped))
-
-    @cached_property
-    def outputs(self) -> list[str]:
-        """Outputs of the session that are fetched."""
-        return self.exposed.outputs
+    settings: Settings
+    views: Mapping[str, Reshaped] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -68,7 +58,6 @@ class Runner:
     asked: str = "cpu"
     threads: int = 0
     budget: int | None = None
-    parts: dict[int, Part] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
     """Nodes, "operator name", that sessions on a GPU left to the CPU."""
     ran: set[str] = field(default_factory=set)
@@ -90,15 +79,18 @@ class Runner:
 
     @property
     def sparing(self) -> bool:
-        """Whether a GPU's memory is bounded: it then holds one part's session and values at a time."""
+        """Whether a GPU's memory is bounded: it then holds one part's values at a time."""
         return self.budget is not None and self.chosen.name == "cuda"
+
+    @cached_property
+    def shelf(self) -> Shelf[Part]:
+        """Sessions that were made: all of them, or of a given budget those that fit `memory`."""
+        return Shelf(self.memory)
 
     @property
     def device(self) -> str:
         """What the sessions run on, as they themselves report it."""
-        if self.plan.strategy != "segments":
-            return self._whole.session.device
-        return next(iter(self.ran), self.chosen.name)
+        return " and ".join(sorted(self.ran)) or self.chosen.name
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -109,10 +101,6 @@ class Runner:
         listed = ", ".join(left[:_LISTED]) + ", …" * (len(left) > _LISTED)
         return (f"{len(left)} nodes ran on the CPU, to which the CUDA provider left them: {listed}.",)
 
-    @cached_property
-    def _whole(self) -> Part:
-        return self._build_whole(last=False)
-
     def run(self, feeds: Mapping[str, Array]) -> tuple[Found, Absent]:
         """The kept values (all, or checkpoints) and the values that have none."""
         if self.plan.strategy == "segments":
@@ -122,13 +110,8 @@ class Runner:
                 found.update(values)
                 absent.update(missing)
             return found, absent
-        try:
-            return _fetch(self._whole, feeds, shrink=self.sparing)
-        except BadInput as cause:
-            if not _varies(cause):
-                raise
-            self.__dict__["_whole"] = self._build_whole(last=True)
-            return _fetch(self._whole, feeds)
+        everything = self.shelf.limit or 0
+        return self._run(WHOLE, self._draft_whole, (), everything, feeds, shrink=self.sparing)
 
     def stream(self, feeds: Mapping[str, Array]) -> Iterator[tuple[Found, Absent]]:
         """One part after the other: its wanted values, which the caller may drop, and those without one.
@@ -157,8 +140,8 @@ class Runner:
                 del found[name]
             yield found, absent
             del found
-            if self.sparing:
-                del self.parts[index]
+            if not self.shelf.fits(self._most):
+                self.shelf.drop(index)  # the next pass begins with the first parts: those stay
 
     def replay(self, key: str, feeds: Mapping[str, Array], kept: Mapping[str, Any]) -> tuple[Found, Absent]:
         """The value, with those before it in its part, computed from the nearest kept values before them."""
@@ -171,10 +154,10 @@ class Runner:
             return self._replay_whole(key, feeds)
         stop = self._positions[key] + 1
         before = (name for name in self._wanted(segment) if self._positions[name] < stop)
-        wanted = [name for name in before if not self._is_counted(name)]
-        if self.sparing and index not in self.parts:
-            self.parts.clear()
-        short = replace(segment, stop=stop, outputs=())
+        again = self.shelf.get(index) is not None  # another look into this part: now all of it
+        names = self._wanted(segment) if again else before
+        wanted = [name for name in names if not self._is_counted(name)]
+        short = replace(segment, stop=segment.stop if again else stop, outputs=())
         return self._run_part(index, short, {**feeds, **crossing}, list(dict.fromkeys([*wanted, key])))
 
     def counted(self, key: str, kept: Mapping[str, Any]) -> Moments | None:
@@ -192,24 +175,84 @@ class Runner:
             exposed = expose(self.plan.graph, [key], self.plan.values, last=last)
             if key in exposed.refused:
                 return {}, {key: exposed.refused[key]}
+            self.shelf.make_room(self.shelf.limit or 0)
             part = Part(self._open(exposed.proto, self._settings("none")), exposed)
             try:
-                return _fetch(part, feeds)
+                return fetch(part, feeds, shrink=self.sparing)
             except BadInput as cause:
-                if last or not _varies(cause):
+                if last or not varies(cause):
                     raise
         return {}, {}
 
-    def _build_whole(self, *, last: bool) -> Part:
+    def _run(
+        self,
+        place: int,
+        draft: Callable[[bool], _Draft],
+        keys: Iterable[str],
+        values: int,
+        feeds: Mapping[str, Any],
+        *,
+        shrink: bool,
+    ) -> tuple[Found, Absent]:
+        """Values of the session of this place, made where none is kept that gives these keys.
+
+        A run needs `values` bytes beside the sessions; those that leave no room go first.
+        """
+        part = self.shelf.get(place)
+        if part is None or not part.keys.issuperset(keys):
+            part = self._made(place, draft(False), values)
+        self.shelf.make_room(values, keep=place)
+        try:
+            return fetch(part, feeds, shrink=shrink)
+        except BadInput as cause:
+            if not varies(cause):
+                raise
+            return fetch(self._made(place, draft(True), values), feeds, shrink=shrink)
+
+    def _made(self, place: int, draft: _Draft, values: int) -> Part:
+        self.shelf.drop(place)
+        nbytes = weight_bytes(draft.exposed.proto) + self._overhead
+        self.shelf.make_room(nbytes + values)
+        part = Part(self._open(draft.exposed.proto, draft.settings), draft.exposed, draft.views)
+        self.shelf.put(place, part, nbytes)
+        return part
+
+    @property
+    def _overhead(self) -> int:
+        return WORKSPACE if self.chosen.name == "cuda" else SESSION
+
+    @cached_property
+    def _loads(self) -> tuple[int, ...]:
+        """Bytes of values that a run of each part needs: what it takes and makes, and kept checkpoints."""
+        values, nodes = self.plan.values, self.plan.graph.graph.node
+        standing = self.plan.checkpoints if self.plan.strategy != "segments" else ()
+        loads: list[int] = []
+        for part in self.plan.segments:
+            inside = [node for node in nodes[part.start : part.stop] if node.op_type != "Constant"]
+            names = {*part.inputs, *standing, *(name for node in inside for name in node.output)}
+            loads.append(sum(values[name].nbytes or 0 for name in names if name in values))
+        return tuple(loads)
+
+    @cached_property
+    def _most(self) -> int:
+        """Bytes that the largest part needs, with its session."""
+        if self.shelf.limit is None:
+            return 0
+        stored = (weight_bytes(self._graph_of(part)) for part in self.plan.segments)
+        return max((size + load for size, load in zip(stored, self._loads, strict=True)), default=0) + (
+            self._overhead
+        )
+
+    def _draft_whole(self, last: bool) -> _Draft:
         plan = self.plan
         if plan.strategy == "statistics":
-            return self._build_counting()
+            return self._draft_counting()
         keys = plan.keys if plan.strategy == "all" else plan.checkpoints
         later = self._in_bodies if plan.strategy == "checkpoint" else ()
         settings = self._settings(self._fusion(keys), scattered=plan.strategy == "all")
-        return self._part(plan.graph, keys, settings, last=last, flagged=later)
+        return self._draft(plan.graph, keys, settings, last=last, flagged=later)
 
-    def _part(
+    def _draft(
         self,
         proto: onnx.ModelProto,
         keys: Sequence[str],
@@ -217,12 +260,12 @@ class Runner:
         *,
         last: bool,
         flagged: Sequence[str] = (),
-    ) -> Part:
-        """A session for these values; in the host's memory one shape of them is another's view."""
+    ) -> _Draft:
+        """The graph with these values as outputs; in the host's memory one shape of them views another."""
         values = self.plan.values
         views = reshaped(proto.graph, keys, values) if self.chosen.name == "cpu" else {}
         exposed = expose(proto, [k for k in keys if k not in views], values, last=last, flagged=flagged)
-        return Part(self._open(exposed.proto, settings), exposed, views)
+        return _Draft(exposed, settings, views)
 
     @property
     def _in_bodies(self) -> list[str]:
@@ -234,11 +277,11 @@ class Runner:
         top = [key for key in self.plan.keys if key in self.plan.values]
         return add_statistics(self.plan.graph, top, self.plan.values)
 
-    def _build_counting(self) -> Part:
+    def _draft_counting(self) -> _Draft:
         exposed = expose(self.counters.proto, [], self.plan.values, flagged=self._in_bodies)
         outlets = {name: Outlet(name, name) for name in self.counters.outputs}
         settings = Settings("extended", frugal=True, threads=self.threads)
-        return Part(self._open(exposed.proto, settings), Exposed(exposed.proto, outlets, {}, exposed.flags))
+        return _Draft(Exposed(exposed.proto, outlets, {}, exposed.flags), settings)
 
     def _fusion(self, keys: Sequence[str]) -> Fusion:
         if self.plan.mode == "exact":
@@ -255,30 +298,24 @@ class Runner:
         shrink: bool = False,
     ) -> tuple[Found, Absent]:
         keys = list(dict.fromkeys([*wanted, *segment.outputs]))
-        part = self.parts.get(index)
-        if part is None or not part.keys.issuperset(keys):
-            part = self._build_part(segment, keys, last=False)
-            self.parts[index] = part
-        try:
-            return _fetch(part, feeds, shrink=shrink)
-        except BadInput as cause:
-            if not _varies(cause):
-                raise
-            self.parts[index] = part = self._build_part(segment, keys, last=True)
-            return _fetch(part, feeds)
-
-    def _build_part(self, segment: Segment, keys: Sequence[str], *, last: bool) -> Part:
-        nodes = self.plan.graph.graph.node[segment.start : segment.stop]
-        proto = segment_graph(self.plan.graph, nodes, segment.inputs, self.plan.values)
         fusion: Fusion = "none" if self.plan.mode == "exact" else "extended"
-        shared = self.plan.strategy == "segments"
-        return self._part(proto, keys, self._settings(fusion, shared=shared), last=last)
+
+        def draft(last: bool) -> _Draft:
+            return self._draft(self._graph_of(segment), keys, self._settings(fusion, shared=True), last=last)
+
+        return self._run(index, draft, keys, self._loads[index], feeds, shrink=shrink)
+
+    def _graph_of(self, segment: Segment) -> onnx.ModelProto:
+        nodes = self.plan.graph.graph.node[segment.start : segment.stop]
+        return segment_graph(self.plan.graph, nodes, segment.inputs, self.plan.values)
 
     def _settings(self, fusion: Fusion, *, shared: bool = False, scattered: bool = False) -> Settings:
         return Settings(fusion, shared=shared, scattered=scattered, threads=self.threads)
 
     def _open(self, proto: onnx.ModelProto, settings: Settings) -> Session:
         session = open_session(self.model, proto, device=self.chosen, settings=settings)
+        if session.device != self.chosen.name:
+            self.chosen = Device(session.device, session.note)
         self.ran.add(session.device)
         self.left.update(session.left)
         return session
@@ -325,42 +362,3 @@ class Runner:
 def _top_label(body: str, places: Mapping[str, int]) -> str:
     """The top-level node whose key starts a body prefix; names may hold dots and slashes themselves."""
     return max((label for label in places if body.startswith(label + ".")), key=len)
-
-
-def _fetch(part: Part, feeds: Mapping[str, Any], *, shrink: bool = False) -> tuple[Found, Absent]:
-    outlets = part.exposed.outlets
-    if not outlets and not part.exposed.flags:
-        return {}, {}
-    names = part.outputs
-    if part.session.device == "cuda" and can_stay(part.session, feeds, names):
-        outputs = run_bound(part.session, feeds, names, "cuda", shrink=shrink)
-    else:
-        hosted = {name: on_host(value) for name, value in feeds.items()}
-        outputs = run(part.session, hosted, names, shrink=shrink)
-    results = dict(zip(names, outputs, strict=True))
-    found: Found = {}
-    absent: Absent = {}
-    for key, outlet in outlets.items():
-        value = results[outlet.output]
-        if outlet.taken and not np.all(on_host(results[outlet.taken])):
-            absent[key] = NOT_TAKEN
-        elif value is None:
-            absent[key] = EMPTY_OPTIONAL
-        else:
-            found[key] = value
-    for key, view in part.reshaped.items():
-        found[key] = found[view.source].reshape(view.shape)
-    for key, flag in part.exposed.flags.items():
-        if not np.all(on_host(results[flag])):
-            absent[key] = NOT_TAKEN
-    return found, absent
-
-
-def on_host(value: Any) -> Any:
-    """A value of a run as an array (or list, for sequences); copied where the device is not the CPU."""
-    return value.numpy() if hasattr(value, "numpy") else value
-
-
-def _varies(cause: InspectorError) -> bool:
-    """Whether a run failed because a value's shape changes from one iteration to the next."""
-    return bool(re.search(r"Loop|Scan|scan output|concat|iteration", str(cause)))

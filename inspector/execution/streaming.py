@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from inspector.execution.capturing import prepare
+from inspector.execution.parts import on_host
 from inspector.execution.planner import Mode
-from inspector.execution.runner import on_host
 from inspector.model import Model
 
 __all__ = ["drain", "stream"]
