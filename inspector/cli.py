@@ -71,6 +71,8 @@ def main() -> None:
     console = Console(stderr=True, soft_wrap=True)
     try:
         code = _group()(standalone_mode=False)
+        if code == 130:  # typer has caught the interruption
+            console.print("Stopped.")
     except InspectorError as fault:
         console.print(f"[bold red]Error:[/] {escape(str(fault))}", highlight=False)
         code = fault.exit_code

@@ -289,7 +289,7 @@ def test_few_maps_are_drawn_large_and_many_fit_a_sheet(height: int, width: int) 
     assert across <= 1180
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 10, 16, 24, 64, 96])
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 10, 16, 24, 48, 64])
 def test_maps_stand_beside_one_another_before_they_stand_below(count: int) -> None:
     grid = grid_for(count, 112, 112, head=23)
     assert grid.columns >= grid.rows - 3  # a little higher than wide at most
@@ -313,6 +313,12 @@ def test_a_title_takes_two_lines_and_its_whole_is_in_the_caption() -> None:
     written = "".join(svg_root(views.draw_tiles(values(1, 9, 9), title=name, media=SVG)).itertext())
     assert name in written.replace("\n", "")
     assert views.draw_histogram(values(50), title=name).height < 900
+
+
+def test_a_picture_in_a_page_says_its_words_once() -> None:
+    page = views.draw_tiles(values(2, 4, 4), title="maps & more").to_html()
+    assert 'alt="maps &amp; more. All 2 maps.' in page
+    assert page.count("All 2 maps") == 1
 
 
 def test_a_line_of_values_is_no_map() -> None:

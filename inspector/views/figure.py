@@ -77,9 +77,9 @@ class Figure:
         """A `<figure>` element that holds everything, or the page fragment of an HTML figure."""
         if self.media == HTML:
             return self.data.decode("utf-8")
+        words = ". ".join(text for text in (self.title, self.caption) if text) or "picture"
         return (
-            f'<figure><img src="{self.data_uri}" alt="{html.escape(self.title or "picture", quote=True)}"'
-            f' style="max-width:100%"><figcaption>{html.escape(self.caption)}</figcaption></figure>'
+            f'<figure><img src="{self.data_uri}" alt="{html.escape(words)}" style="max-width:100%"></figure>'
         )
 
     def _repr_png_(self) -> bytes | None:

@@ -83,7 +83,8 @@ def grid_for(
     def misfit(tried: int) -> float:
         rows = math.ceil(count / tried)
         shape = tried * (width + gap) / (rows * (head + height + foot + gap))
-        return abs(math.log(shape / SHAPE)) + 2 * (rows * tried - count) / count
+        empty = rows * tried - count
+        return abs(math.log(shape / SHAPE)) + 0.25 * (empty > 0) + 2 * empty / count
 
     if columns is None:
         columns = min(range(fitting, 0, -1), key=misfit)
