@@ -70,6 +70,17 @@ def test_features_and_answers_show_their_pictures(classifier: inspector.Model, f
     assert "data:image/png" in text
 
 
+def test_a_capture_lists_its_values(classifier: inspector.Model, fixtures: Path) -> None:
+    found = inspector.capture(classifier, fixtures / "coffee.png", values="relu*")
+    assert repr(found) == "<Capture of 'squeezenet1_1.onnx': 26 values of the exact graph, on cpu>"
+    text = _shown(found, 30_000)
+    assert text.count("<tr") == 27
+    assert "1×64×111×111" in text
+    assert f"{found.statistics['relu'].maximum:.4g}" in text
+    bounded = inspector.capture(classifier, fixtures / "coffee.png", budget=1)
+    assert "1×1000×13×13" in _shown(bounded, 60_000)
+
+
 def test_an_attribution_shows_map_and_facts(classifier: inspector.Model, fixtures: Path) -> None:
     text = _shown(inspector.attribute(classifier, fixtures / "coffee.png", method="grad-cam"))
     assert "espresso" in text

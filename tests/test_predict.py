@@ -110,6 +110,13 @@ def test_broken_labels_are_named(tmp_path: Path) -> None:
             read_labels(path)
 
 
+def test_a_run_that_fails_names_nodes_and_sizes(shared_models: Path) -> None:
+    with pytest.raises(BadInput, match=r"input 1×16000.*LSTM '.*decoder/rnn/LSTM': Input X must have 3"):
+        inspector.predict(
+            shared_models / "silero_vad" / "silero_vad.onnx", {"input": np.zeros((1, 16000), np.float32)}
+        )
+
+
 def test_outputs_that_are_no_classes_are_summarised(shared_models: Path) -> None:
     model = inspector.open_model(shared_models / "basic_pitch/nmp.onnx")
     found = predict(model, "random")

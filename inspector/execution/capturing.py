@@ -17,6 +17,7 @@ from inspector.execution.moments import Moments, measure
 from inspector.execution.parts import on_host
 from inspector.execution.planner import Mode, Plan, Strategy, plan_capture
 from inspector.execution.runner import Runner
+from inspector.execution.showing import show_capture
 from inspector.model import Model, open_model
 
 __all__ = ["Capture", "Prepared", "capture", "prepare"]
@@ -50,6 +51,14 @@ class Capture(Mapping[str, Array]):
     runner: Runner = field(repr=False)
     kept: dict[str, Any] = field(repr=False)
     recent: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        """Model, count, graph and device; values are looked up by name."""
+        made = f"{len(self)} values of the {self.graph} graph, on {self.device}"
+        return f"<Capture of {self.model.name!r}: {made}>"
+
+    def _repr_html_(self) -> str:
+        return show_capture(self)
 
     def __getitem__(self, key: str) -> Array:
         """The value.

@@ -164,7 +164,14 @@ def run(
     try:
         return _run(session, known, list(session.output_names) if names is None else names, options)
     except (*ORT_ERRORS, MemoryError) as cause:
-        raise explain_failure(cause, "running the model failed", BadInput) from None
+        raise explain_failure(cause, f"running the model on {_listed(known)} failed", BadInput) from None
+
+
+def _listed(feeds: Mapping[str, Array]) -> str:
+    """What was fed, as the sizes that a model leaves open may still not suit it."""
+    sizes = ("×".join(map(str, array.shape)) or "one number" for array in feeds.values())
+    words = [f"{name} {size}" for name, size in zip(feeds, sizes, strict=True)]
+    return ", ".join(words[:6]) + " …" * (len(words) > 6) or "no inputs"
 
 
 def _run(session: Session, feeds: Mapping[str, Array], names: list[str], options: Any) -> list[Any]:
@@ -180,6 +187,9 @@ def _run(session: Session, feeds: Mapping[str, Array], names: list[str], options
     return [read_value(value) if name in session.narrow else value.numpy() for name, value in values]
 
 
+_CALLS = re.compile(
+    r"Non-zero status code returned while running (\w+) node\. Name:'([^']*)' Status Message: "
+)
 _NO_MEMORY = re.compile(r"alloc|out of memory|smaller than requested bytes", re.IGNORECASE)
 
 
@@ -192,6 +202,7 @@ def explain_failure(cause: BaseException, what: str, kind: type[InspectorError])
     """The project's error for one of ONNX Runtime's, without its source positions."""
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(cause)).strip()
     text = re.sub(r"/\S+\.(cc|h|cu):\d+ \S+( \S+\))?", "", text).strip()
+    text = _CALLS.sub(r"\1 '\2': ", text)
     if isinstance(cause, MemoryError) or _NO_MEMORY.search(str(cause)):
         return TooLarge(f"{what}: memory ran out ({text[:300]}). Use a smaller batch or input, or a budget.")
     return kind(f"{what}: {text[:1200]}")
