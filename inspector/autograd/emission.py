@@ -19,6 +19,7 @@ from inspector.autograd.interpreter import Watch, run_steps
 from inspector.autograd.network import Network
 from inspector.autograd.program import Step
 from inspector.autograd.registry import Context
+from inspector.autograd.retyping import retyped, widened
 from inspector.autograd.shapes import CHANCE
 from inspector.autograd.unrolling import straight
 from inspector.errors import NotRunnable, UnsupportedOperator
@@ -31,6 +32,8 @@ class Known:
 
     def __init__(self, values: Any) -> None:
         self.values = values
+        self.shape = _lengths(values)
+        self.ndim = len(self.shape)
 
     def tolist(self) -> Any:
         """The numbers, nested as the axes."""
@@ -60,6 +63,11 @@ class Known:
 
     def __float__(self) -> float:
         return float(self.item())
+
+
+def _lengths(values: Any) -> tuple[int, ...]:
+    inner = values[0] if isinstance(values, list) and values else None
+    return (len(values), *_lengths(inner)) if isinstance(values, list) else ()
 
 
 def _flat(values: Any) -> list[Any]:
@@ -196,7 +204,9 @@ def _read(
 
 def _bound(step: Step, net: Network, arguments: list[Any]) -> Callable[..., Any]:
     """The operator with attributes, absent inputs and shapes bound; it takes the tensors in order."""
-    function, attributes, one = step.function, dict(step.attributes), len(step.outputs) == 1
+    function, one, dtype = step.function, len(step.outputs) == 1, net.dtype
+    plain = dtype == torch.float32
+    attributes = dict(step.attributes if plain else retyped(step.attributes, dtype))
     template = [None if isinstance(a, fx.Node) else a for a in arguments]
     places = [i for i, a in enumerate(arguments) if isinstance(a, fx.Node)]
     if step.takes_context:
@@ -207,7 +217,10 @@ def _bound(step: Step, net: Network, arguments: list[Any]) -> Callable[..., Any]
         for place, tensor in zip(places, tensors, strict=True):
             full[place] = tensor
         result = function(*full, **attributes)
-        return result[0] if one and isinstance(result, tuple) else result
+        values = result if type(result) is tuple else (result,)
+        if not plain:
+            values = tuple(widened(value, dtype) for value in values)
+        return values[0] if one else values
 
     call.__name__ = f"onnx_{step.node.op_type.lower()}"
     call.__module__ = __name__

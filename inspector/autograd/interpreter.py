@@ -13,17 +13,10 @@ from torch import Tensor
 from inspector.autograd.narrow import Narrow
 from inspector.autograd.program import Block, Step
 from inspector.autograd.registry import Context
+from inspector.autograd.retyping import retyped, widened
 from inspector.errors import InspectorError, NotRunnable, UnsupportedOperator
 
 __all__ = ["State", "Watch", "run_block", "run_steps"]
-
-FLOAT_ATTRIBUTES = ("to", "dtype", "stash_type", "output_datatype", "output_dtype", "softmax_precision")
-"""Attributes that hold an ONNX element type; FLOAT in them means the net's own dtype after `net.double()`."""
-
-ELEMENT_TYPES = {torch.float64: 11, torch.float16: 10, torch.bfloat16: 16}
-REPLACED = {torch.float64: (1, 10, 16), torch.float16: (1,), torch.bfloat16: (1,)}
-"""Element types that a net of another precision computes in its own; float64 takes over every shorter one."""
-
 
 MIXING = frozenset({"Add", "Sub", "Mul", "Div", "Pow", "Gather", "Clip", "Pad"})
 """Operators that take a number on the CPU beside values on a GPU, and wait for nothing."""
@@ -119,7 +112,7 @@ def run_steps(steps: Iterable[Step], state: State) -> None:
             raise NotRunnable(_described(step, arguments, error)) from error
         values = result if type(result) is tuple else (result,)
         if not plain:
-            values = tuple(_widened(value, dtype) for value in values)
+            values = tuple(widened(value, dtype) for value in values)
         if watch is not None:
             watch.note(step, arguments, values)
         for key, value in zip(step.outputs, values, strict=False):
@@ -130,7 +123,7 @@ def run_steps(steps: Iterable[Step], state: State) -> None:
 
 
 def _call(step: Step, arguments: list[Any], state: State, watch: Watch | None) -> Any:
-    attributes = step.attributes if state.dtype == torch.float32 else _retyped(step.attributes, state.dtype)
+    attributes = step.attributes if state.dtype == torch.float32 else retyped(step.attributes, state.dtype)
     if watch is not None:
         replacement = watch.nodes.get(step.key) or watch.operators.get(step.node.op_type)
         if replacement is not None:
@@ -184,20 +177,6 @@ def _keywords(function: Callable[..., Any]) -> list[str]:
     except (TypeError, ValueError):
         return []
     return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-
-
-def _retyped(attributes: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
-    kind = ELEMENT_TYPES[dtype]
-    return {n: kind if n in FLOAT_ATTRIBUTES and v in REPLACED[dtype] else v for n, v in attributes.items()}
-
-
-def _widened(value: Any, dtype: torch.dtype) -> Any:
-    if isinstance(value, Tensor) and value.is_floating_point() and value.dtype != dtype:
-        shorter = dtype == torch.float64 and value.dtype in (torch.float16, torch.bfloat16)
-        return value.to(dtype) if shorter or value.dtype == torch.float32 else value
-    if isinstance(value, list):
-        return [_widened(item, dtype) for item in value]
-    return value
 
 
 def _placed(step: Step, arguments: list[Any], state: State) -> list[Any]:
