@@ -212,3 +212,41 @@ def test_initializers_of_narrow_types_run(kind: int) -> None:
     same, wide = to_torch(onnx.ModelProto.FromString(model.SerializeToString()))()
     assert bits(narrow.to_array(same)) == bits(array)
     np.testing.assert_array_equal(wide.numpy(), array.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [k for k in EVERY if NAMES[k].startswith(("FLOAT4", "FLOAT6", "FLOAT8E4", "FLOAT8E5"))],
+    ids=NAMES.get,
+)
+def test_every_half_is_rounded_as_the_reference_rounds_it(kind: int) -> None:
+    """Halves hold every value of these types and every middle between two; also too large ones."""
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    halves = halves[~np.isnan(halves)]
+    with np.errstate(all="ignore"):
+        expected = halves.astype(dtype_of(kind)).view(np.uint8)
+    for values in (halves, halves.astype(np.float64)):
+        found = narrow.to_array(narrow.pack(torch.from_numpy(values), kind)).view(np.uint8)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["Div", "Mod", "Pow", "BitShift"])
+def test_unsigned_integers_count_to_their_end(name: str) -> None:
+    rng = np.random.default_rng(0)
+    for dtype in (np.uint8, np.uint16, np.uint32, np.uint64):
+        bits, last = np.iinfo(dtype).bits, np.iinfo(dtype).max
+        ends = np.array([last, last, last, last - 1, 0], dtype), np.array([1, 2, last, last, last], dtype)
+        a = np.append(rng.integers(0, last, 60, dtype, endpoint=True), ends[0])
+        b = np.append(rng.integers(1, last, 60, dtype, endpoint=True), ends[1])
+        b[::2] = b[::2] % 7 + 1
+        if name in ("Pow", "BitShift"):
+            b = b % bits
+        reference = {"Div": np.floor_divide, "Mod": np.mod, "Pow": np.power, "BitShift": np.right_shift}[name]
+        extra = {"direction": "RIGHT"} if name == "BitShift" else {}
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        shown = [helper.make_tensor_value_info(value, kind, [len(a)]) for value in "aby"]
+        graph = helper.make_graph(
+            [helper.make_node(name, ["a", "b"], ["y"], **extra)], "g", shown[:2], shown[2:]
+        )
+        net = to_torch(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]))
+        np.testing.assert_array_equal(narrow.to_array(net(a, b)[0]), reference(a, b))

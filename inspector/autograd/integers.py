@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["UNSIGNED", "narrowed", "ordered", "through_int64", "through_numpy", "wide"]
+__all__ = ["UNSIGNED", "divided", "narrowed", "ordered", "shifted_right", "through_int64", "wide"]
 
 UNSIGNED = frozenset({torch.uint16, torch.uint32, torch.uint64})
 """torch stores these, but most kernels refuse them."""
+
+
+_LOWEST = torch.iinfo(torch.int64).min
 
 
 def wide(x: Tensor) -> Tensor:
@@ -34,7 +35,7 @@ def narrowed(x: Tensor, dtype: torch.dtype) -> Tensor:
 
 def ordered(x: Tensor) -> Tensor:
     """Like `wide`, but order is kept for uint64 too (the sign bit is flipped)."""
-    return wide(x) ^ torch.iinfo(torch.int64).min if x.dtype == torch.uint64 else wide(x)
+    return wide(x) ^ _LOWEST if x.dtype == torch.uint64 else wide(x)
 
 
 def through_int64(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
@@ -45,8 +46,16 @@ def through_int64(function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
     return narrowed(function(*(wide(tensor) for tensor in tensors)), dtype)
 
 
-def through_numpy(function: Callable[..., Any], *tensors: Tensor) -> Tensor:
-    """Apply a numpy function to integer tensors (no gradient)."""
-    with np.errstate(all="ignore"):
-        result = np.asarray(function(*(tensor.cpu().numpy() for tensor in tensors)))
-    return torch.from_numpy(result).to(tensors[0].device)
+def shifted_right(x: Tensor, places: Tensor | int) -> Tensor:
+    """The bits of an int64 tensor moved right, zeros moving in; `places` is 0 to 63."""
+    kept = torch.bitwise_not(x.new_full((), -2) << (63 - places))
+    return (x >> places) & kept
+
+
+def divided(a: Tensor, b: Tensor) -> Tensor:
+    """The whole quotient of two uint64 tensors, their bits taken as int64 (Hacker's Delight, section 9-3)."""
+    x, y = torch.broadcast_tensors(wide(a), wide(b))
+    part = torch.div(shifted_right(x, 1), y.clamp(min=1), rounding_mode="trunc") << 1
+    rest = x - part * y
+    part = part + ((rest ^ _LOWEST) >= (y ^ _LOWEST)).long()
+    return torch.where(y < 0, ((x ^ _LOWEST) >= (y ^ _LOWEST)).long(), part).view(torch.uint64)

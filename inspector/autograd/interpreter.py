@@ -182,6 +182,7 @@ def _keywords(function: Callable[..., Any]) -> list[str]:
 def _placed(step: Step, arguments: list[Any], state: State) -> list[Any]:
     """Inputs on one device: shape arithmetic stays on the CPU, the rest follows the data."""
     host = step.operator.host if step.operator is not None else ()
+    arguments = [_fetched(value) if i in host else value for i, value in enumerate(arguments)]
     data = [v for i, v in enumerate(arguments) if i not in host and isinstance(v, (Tensor, Narrow))]
     devices = {value.device for value in data}
     if len(devices) < 2:
@@ -193,6 +194,10 @@ def _placed(step: Step, arguments: list[Any], state: State) -> list[Any]:
         else value
         for i, value in enumerate(arguments)
     ]
+
+
+def _fetched(value: Any) -> Any:
+    return value.cpu() if isinstance(value, Tensor) and value.device.type != "cpu" else value
 
 
 def _described(step: Step, arguments: list[Any], error: Exception) -> str:

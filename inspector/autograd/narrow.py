@@ -252,8 +252,46 @@ def pack(tensor: Tensor, kind: int) -> Tensor | Narrow:
         if kind in _UNSIGNED_STORAGE:
             return Narrow(low.to(torch.uint8), kind)
         return Narrow(torch.where(low >= 1 << (bits - 1), low - (1 << bits), low).to(torch.int8), kind)
+    codes = _codes(tensor, kind)
+    return Narrow(codes, kind) if kind in NARROW_TYPES else codes.view(TORCH_TYPES[kind])
+
+
+def _codes(tensor: Tensor, kind: int) -> Tensor:
+    """The byte of every element, rounded to the nearest of a type's values, half to even."""
+    grid = _grid(kind)
+    size = tensor.detach().double()
+    middles = grid.middles.to(size.device, non_blocking=True)
+    low, high = (torch.bucketize(size.abs(), middles, right=side) for side in (False, True))
+    code = torch.where(low % 2 == 0, low, high)  # they differ in the middle between two values only
+    code = torch.where(code == len(middles), grid.beyond, code)
+    code = torch.where(size.isnan(), grid.missing, code)
+    signed = torch.signbit(size) & (code != grid.unsigned) & (code < grid.sign)
+    return torch.where(signed, code + grid.sign, code).to(torch.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """The codes of a float type: the middles between its values from 0 on, and the bytes of what is none.
+
+    `beyond` stands for what is larger than any value, `missing` for NaN, `sign` is the bit of the sign and
+    `unsigned` the code that takes none (-1: there is no such one).
+    """
+
+    middles: Tensor
+    beyond: int
+    missing: int
+    sign: int
+    unsigned: int
+
+
+@cache
+def _grid(kind: int) -> _Grid:
     target = NARROW_TYPES[kind] if kind in NARROW_TYPES else np.dtype(_BORROWED[TORCH_TYPES[kind]][0])
+    sign = 1 << (ml_dtypes.finfo(target).bits - 1)
+    values = np.arange(sign, dtype=np.uint8).view(target).astype(np.float64)
+    values = values[np.isfinite(values)]
+    after = np.append(values[1:], 2 * values[-1] - values[-2])
     with np.errstate(all="ignore"):
-        rounded = to_value(to_array(tensor).astype(target))
-    assert not isinstance(rounded, np.ndarray)
-    return rounded.to(tensor.device)
+        special = np.array([np.inf, np.nan, -0.0]).astype(target).view(np.uint8)
+    beyond, missing, zero = (int(code) for code in special)
+    return _Grid(torch.from_numpy((values + after) / 2), beyond, missing, sign, 0 if zero == 0 else -1)

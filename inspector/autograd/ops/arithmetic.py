@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import reduce
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from inspector.autograd.integers import UNSIGNED, narrowed, ordered, through_int64, through_numpy, wide
+from inspector.autograd.integers import UNSIGNED, divided, narrowed, ordered, through_int64, wide
 from inspector.autograd.registry import operator
 
 __all__: list[str] = []
@@ -43,7 +42,7 @@ def div(a: Tensor, b: Tensor) -> Tensor:
     if a.dtype.is_floating_point or a.dtype.is_complex:
         return a / b
     if a.dtype == torch.uint64:
-        return through_numpy(np.floor_divide, a, b)
+        return divided(a, b)
     return through_int64(_truncated, a, b)
 
 
@@ -57,7 +56,7 @@ def pow_(a: Tensor, b: Tensor) -> Tensor:
         return torch.pow(a, b.to(a.dtype) if not b.dtype.is_floating_point else b).to(a.dtype)
     if b.dtype.is_floating_point:
         return torch.pow(wide(a).to(torch.float64), b.to(torch.float64)).to(a.dtype)
-    return through_numpy(np.power, a, b).to(a.dtype)
+    return narrowed(torch.pow(wide(a).to(torch.int64), wide(b).to(torch.int64)), a.dtype).to(a.dtype)
 
 
 @operator("Add", since=1)
@@ -92,7 +91,7 @@ def pow_1(a: Tensor, b: Tensor, *, axis: int | None, broadcast: int) -> Tensor:
 @operator("Mod", since=10)
 def mod(a: Tensor, b: Tensor, *, fmod: int) -> Tensor:
     if a.dtype == torch.uint64:
-        return through_numpy(np.fmod if fmod else np.mod, a, b)
+        return (wide(a) - wide(divided(a, b)) * wide(b)).view(torch.uint64)
     return through_int64(torch.fmod if fmod else torch.remainder, a, b)
 
 

@@ -159,7 +159,7 @@ def _fused(
     q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, bias: Tensor | None, scale: float | None
 ) -> Tensor:
     # on a GPU the question would make the host wait
-    if allowed is not None and (allowed.is_cuda or not bool(allowed.all())):
+    if allowed is not None and (allowed.device.type != "cpu" or not bool(allowed.all())):
         return _attended(q, k, v, allowed, bias, scale, 0.0, None, 0)[0]
     mask = None if bias is None else bias.to(q.dtype)
     if mask is not None and mask.ndim < 2:
@@ -228,21 +228,19 @@ def rotary_embedding(
     return y.transpose(1, 2) if len(shape) == 4 else y.reshape(shape)
 
 
-@operator("TensorScatter", since=24, host=(2,))
+@operator("TensorScatter", since=24)
 def tensor_scatter(
     past: Tensor, update: Tensor, starts: Tensor | None = None, *, axis: int, mode: str
 ) -> Tensor:
     axis = axis % past.ndim
-    steps = torch.arange(update.shape[axis])
-    first = torch.zeros(past.shape[0], dtype=torch.int64) if starts is None else starts.long().reshape(-1)
+    steps = torch.arange(update.shape[axis], device=past.device)
+    first = steps.new_zeros(past.shape[0]) if starts is None else starts.long().reshape(-1)
     places = first[:, None] + steps
     if mode == "circular":
         places = places % past.shape[axis]
     shape = [1] * past.ndim
     shape[0], shape[axis] = past.shape[0], update.shape[axis]
-    return past.scatter(
-        axis, places.reshape(shape).expand(update.shape).to(past.device, non_blocking=True), update
-    )
+    return past.scatter(axis, places.reshape(shape).expand(update.shape), update)
 
 
 @operator("CausalConvWithState", since=27)

@@ -77,7 +77,7 @@ def scan(
     return (*state, *stacked)
 
 
-@operator("Scan", since=8)
+@operator("Scan", since=8, host=(0,))
 def scan_8(
     lengths: Tensor | None,
     *inputs: Any,

@@ -191,9 +191,9 @@ def scatter_nd(x: Any, indices: Tensor, updates: Any, *, reduction: str) -> Any:
     return moved(put, x, updates) if reduction == "none" else narrowed(put(wide(x), wide(updates)), x.dtype)
 
 
-@operator("ReverseSequence", since=10, host=(1,))
+@operator("ReverseSequence", since=10)
 def reverse_sequence(x: Any, lengths: Tensor, *, batch_axis: int, time_axis: int) -> Any:
-    steps = torch.arange(x.shape[time_axis])
+    steps = torch.arange(x.shape[time_axis], device=lengths.device)
     counts = lengths.reshape(-1, 1).long()
     places = torch.where(steps < counts, counts - 1 - steps, steps)  # (batch, time)
     if time_axis < batch_axis:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inspector.autograd.integers import UNSIGNED, narrowed, ordered, through_numpy, wide
+from inspector.autograd.integers import UNSIGNED, narrowed, ordered, shifted_right, wide
 from inspector.autograd.ops.arithmetic import aligned
 from inspector.autograd.registry import operator
 
@@ -127,9 +127,13 @@ def bitwise_not(x: Tensor) -> Tensor:
 
 @operator("BitShift", since=11, differentiable=False)
 def bit_shift(a: Tensor, b: Tensor, *, direction: str) -> Tensor:
-    if a.dtype in UNSIGNED:
-        return through_numpy(np.left_shift if direction == "LEFT" else np.right_shift, a, b)
-    return a << b if direction == "LEFT" else a >> b
+    if a.dtype not in UNSIGNED:
+        return a << b if direction == "LEFT" else a >> b
+    bits, places = wide(a), wide(b)
+    inside = (places >= 0) & (places < 64)
+    places = places.clamp(0, 63)
+    moved = bits << places if direction == "LEFT" else shifted_right(bits, places)
+    return narrowed(torch.where(inside, moved, 0), a.dtype)
 
 
 @operator("Where", since=9)

@@ -24,8 +24,9 @@ def labels_of(whole: list[int] | None, texts: list[str] | None) -> Array:
 
 def pick(labels: Array, places: Tensor) -> Value:
     """The label at each place."""
-    picked = labels[places.cpu().numpy()]
-    return picked if labels.dtype == object else torch.from_numpy(picked)
+    if labels.dtype == object:
+        return labels[places.cpu().numpy()]
+    return torch.from_numpy(labels).to(places.device, non_blocking=True)[places]
 
 
 def transformed(scores: Tensor, post: str) -> Tensor:

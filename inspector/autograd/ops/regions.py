@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -43,19 +41,46 @@ def roi_align(
 ) -> Tensor:
     half = coordinate_transformation_mode == "half_pixel"
     boxes = rois * spatial_scale - (0.5 if half else 0.0)
+    starts, lengths = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]  # (boxes, (x, y))
+    lengths = lengths if half else lengths.clamp(min=1.0)
+    bins = (output_width, output_height)
     out: list[Tensor] = []
-    for box, image in zip(boxes, batch.tolist(), strict=True):
-        x1, y1, x2, y2 = box.unbind()
-        width, height = x2 - x1, y2 - y1
-        if not half:
-            width, height = width.clamp(min=1.0), height.clamp(min=1.0)
-        rows = _samples(y1, height, output_height, sampling_ratio)
-        columns = _samples(x1, width, output_width, sampling_ratio)
-        corners = _corners(x[image], rows.reshape(-1), columns.reshape(-1))
-        value = torch.stack(corners).amax(0) if mode == "max" else sum(corners[1:], corners[0])
-        cells = value.reshape(x.shape[1], output_height, -1, output_width, columns.shape[1])
-        out.append(cells.amax((2, 4)) if mode == "max" else cells.mean((2, 4)))
-    return torch.stack(out) if out else x.new_zeros((0, x.shape[1], output_height, output_width))
+    order: list[int] = []
+    for counts, members in _sampled_alike(lengths.detach(), bins, sampling_ratio).items():
+        for some in torch.tensor(members).to(x.device, non_blocking=True).split(TOGETHER):
+            samples = [
+                _samples(starts[some, side], lengths[some, side], bins[side], counts[side]) for side in (0, 1)
+            ]
+            out.append(_aligned(x, batch[some], samples[1], samples[0], mode))
+        order += members
+    if not out:
+        return x.new_zeros((0, x.shape[1], output_height, output_width))
+    places = torch.tensor(order).argsort().to(x.device, non_blocking=True)
+    return torch.cat(out).index_select(0, places)
+
+
+TOGETHER = 64
+"""Boxes that are sampled at once: more take more memory."""
+
+
+def _sampled_alike(lengths: Tensor, bins: tuple[int, int], ratio: int) -> dict[tuple[int, int], list[int]]:
+    """Boxes by the samples they take a bin, (columns, rows); without a ratio their size says it."""
+    if ratio > 0:
+        return {(ratio, ratio): list(range(len(lengths)))} if len(lengths) else {}
+    groups: dict[tuple[int, int], list[int]] = {}
+    each = [(lengths[:, side].double() / bins[side]).ceil().clamp(min=1).long() for side in (0, 1)]
+    for number, (columns, rows) in enumerate(torch.stack(each, 1).cpu().tolist()):
+        groups.setdefault((columns, rows), []).append(number)
+    return groups
+
+
+def _aligned(x: Tensor, images: Tensor, rows: Tensor, columns: Tensor, mode: str) -> Tensor:
+    """Bins of boxes, (boxes, c, bins, bins), from their sample coordinates (boxes, bins, samples)."""
+    corners = _corners(x, images, rows.flatten(1), columns.flatten(1))
+    value = torch.stack(corners).amax(0) if mode == "max" else sum(corners[1:], corners[0])
+    cells = value.reshape(len(images), *rows.shape[1:], *columns.shape[1:], x.shape[1])
+    pooled = cells.amax((2, 4)) if mode == "max" else cells.mean((2, 4))
+    return pooled.movedim(-1, 1)
 
 
 @operator("RoiAlign", since=10)
@@ -83,20 +108,20 @@ def roi_align_10(
     )
 
 
-def _samples(start: Tensor, length: Tensor, bins: int, ratio: int) -> Tensor:
-    """Sample coordinates (bin, sample) along one side of a region."""
-    count = ratio if ratio > 0 else max(math.ceil(float(length.detach()) / bins), 1)
+def _samples(start: Tensor, length: Tensor, bins: int, count: int) -> Tensor:
+    """Sample coordinates (boxes, bins, samples) along one side of each box."""
     steps = (torch.arange(count, device=start.device, dtype=start.dtype) + 0.5) / count
     cells = torch.arange(bins, device=start.device, dtype=start.dtype)[:, None] + steps
-    return start + cells * (length / bins)
+    return start[:, None, None] + cells * (length / bins)[:, None, None]
 
 
-def _corners(image: Tensor, rows: Tensor, columns: Tensor) -> list[Tensor]:
-    """The four weighted neighbours of every (row, column): each (c, rows, columns)."""
-    (top, bottom), (row_low, row_high) = _neighbours(rows, image.shape[1])
-    (left, right), (column_low, column_high) = _neighbours(columns, image.shape[2])
+def _corners(x: Tensor, images: Tensor, rows: Tensor, columns: Tensor) -> list[Tensor]:
+    """The four weighted neighbours of every (row, column) of every box: each (boxes, rows, columns, c)."""
+    (top, bottom), (row_low, row_high) = _neighbours(rows, x.shape[2])
+    (left, right), (column_low, column_high) = _neighbours(columns, x.shape[3])
+    image = images.long()[:, None, None]
     return [
-        image[:, i][:, :, j] * (a[:, None] * b[None])
+        x[image, :, i[:, :, None], j[:, None]] * (a[:, :, None] * b[:, None])[..., None]
         for i, a in ((top, row_low), (bottom, row_high))
         for j, b in ((left, column_low), (right, column_high))
     ]
@@ -114,28 +139,32 @@ def _neighbours(place: Tensor, size: int) -> tuple[tuple[Tensor, Tensor], tuple[
 @operator("MaxRoiPool", since=1)
 @operator("MaxRoiPool", since=22)
 def max_roi_pool(x: Tensor, rois: Tensor, *, pooled_shape: list[int], spatial_scale: float) -> Tensor:
-    out: list[Tensor] = []
-    for image, *corners in rois.tolist():
-        x1, y1, x2, y2 = (math.floor(c * spatial_scale + 0.5) for c in corners)
-        rows = _bins(y1, max(y2 - y1 + 1, 1), pooled_shape[0], x.shape[2])
-        columns = _bins(x1, max(x2 - x1 + 1, 1), pooled_shape[1], x.shape[3])
-        plane = x[int(image)]
-        cells = [[_largest(plane[:, a:b, c:d]) for c, d in columns] for a, b in rows]
-        out.append(torch.stack([torch.stack(row, -1) for row in cells], -2))
-    return torch.stack(out)
+    edges = (rois[:, 1:].double() * spatial_scale + 0.5).floor().long()  # (boxes, (x1, y1, x2, y2))
+    rows = _bins(edges[:, 1], edges[:, 3], pooled_shape[0], x.shape[2])
+    columns = _bins(edges[:, 0], edges[:, 2], pooled_shape[1], x.shape[3])
+    images = rois[:, 0].long()
+    out = [
+        _largest(_largest(x.index_select(0, image), high[0]).mT, wide[0]).mT
+        for image, high, wide in zip(images.split(1), rows.split(1), columns.split(1), strict=True)
+    ]
+    filled = (rows.any(2)[:, :, None] & columns.any(2)[:, None])[:, None]
+    pooled = torch.cat(out) if out else x.new_zeros((0, x.shape[1], *pooled_shape))
+    return torch.where(filled, pooled, torch.zeros_like(pooled))
 
 
-def _bins(start: int, length: int, count: int, limit: int) -> list[tuple[int, int]]:
-    edges: list[tuple[int, int]] = []
-    for i in range(count):
-        low = start + math.floor(i * length / count)
-        high = start + math.ceil((i + 1) * length / count)
-        edges.append((min(max(low, 0), limit), min(max(high, 0), limit)))
-    return edges
+def _bins(first: Tensor, last: Tensor, count: int, limit: int) -> Tensor:
+    """Which places of an axis lie in which bin of each box, (boxes, bins, places)."""
+    number = torch.arange(count, device=first.device, dtype=torch.float64)
+    length = (last - first + 1).clamp(min=1)[:, None]
+    low = first[:, None] + (number * length / count).floor().long()
+    high = first[:, None] + ((number + 1) * length / count).ceil().long()
+    place = torch.arange(limit, device=first.device)
+    return (place >= low[..., None]) & (place < high[..., None])
 
 
-def _largest(cell: Tensor) -> Tensor:
-    return cell.amax((1, 2)) if cell.numel() else cell.new_zeros(cell.shape[0])
+def _largest(x: Tensor, inside: Tensor) -> Tensor:
+    """The largest of the rows in each bin, (n, c, bins, w) from (n, c, h, w) and (bins, h)."""
+    return torch.where(inside[:, :, None], x[:, :, None], -torch.inf).amax(3)
 
 
 @operator("NonMaxSuppression", since=10, host=(2, 3, 4), differentiable=False)

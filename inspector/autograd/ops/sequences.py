@@ -37,18 +37,18 @@ def sequence_empty(*, dtype: int | None) -> list[Item]:
     return []
 
 
-@operator("SequenceAt", since=11)
+@operator("SequenceAt", since=11, host=(1,))
 def sequence_at(sequence: list[Item], position: Tensor) -> Item:
     return sequence[_place(position, len(sequence))]
 
 
-@operator("SequenceErase", since=11)
+@operator("SequenceErase", since=11, host=(1,))
 def sequence_erase(sequence: list[Item], position: Tensor | None = None) -> list[Item]:
     place = _place(position, len(sequence))
     return sequence[:place] + sequence[place + 1 :]
 
 
-@operator("SequenceInsert", since=11)
+@operator("SequenceInsert", since=11, host=(2,))
 def sequence_insert(sequence: list[Item], item: Item, position: Tensor | None = None) -> list[Item]:
     place = _place(position, len(sequence), end=True)
     return [*sequence[:place], item, *sequence[place:]]
@@ -59,7 +59,7 @@ def sequence_length(sequence: list[Item]) -> Tensor:
     return torch.tensor(len(sequence), dtype=torch.int64)
 
 
-@operator("SplitToSequence", since=11)
+@operator("SplitToSequence", since=11, host=(1,))
 def split_to_sequence(x: Value, split: Tensor | None = None, *, axis: int, keepdims: int) -> list[Value]:
     length = int(x.shape[axis])
     if split is None:

@@ -206,7 +206,7 @@ def _padded(x: Any, pads: list[int], mode: str, constant: Tensor | None, axes: l
         begins[axis], ends[axis] = pads[position], pads[position + len(listed)]
     if mode != "constant":
         return moved(lambda t: _repeated(t, begins, ends, mode), x)
-    if isinstance(constant, Tensor) and constant.requires_grad:
+    if isinstance(constant, Tensor) and (constant.requires_grad or constant.device.type != "cpu"):
         return _filled(x, begins, ends, constant)
     flat = [n for axis in reversed(range(x.ndim)) for n in (begins[axis], ends[axis])]
     value = 0 if constant is None else constant.reshape(-1)[0].item()

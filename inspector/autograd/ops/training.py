@@ -45,7 +45,7 @@ def adagrad(
     return _flat(rows)
 
 
-@operator("Adam", since=1, domain=DOMAIN)
+@operator("Adam", since=1, domain=DOMAIN, host=(1,))
 def adam(
     rate: Tensor,
     count: Tensor,
