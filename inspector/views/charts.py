@@ -110,9 +110,10 @@ def _outside_text(chart: Chart, x: float, y: float, lines: list[str], **style: A
 
 def _write(chart: Chart, title: str, caption: str, media: Media) -> Figure:
     canvas = FigureCanvasAgg(chart)
-    if chart.get_layout_engine() is not None:
-        chart.draw_without_rendering()  # settles the layout, so that texts have their places
-        chart.set_layout_engine("none")
+    engine = chart.get_layout_engine()
+    if engine is not None:
+        engine.execute(chart)  # once, so that texts have their places; an engine left would do it again
+        chart.set_layout_engine(None)
     body = Bbox.union([chart.get_tightbbox(canvas.get_renderer()), chart.bbox_inches])
     parts = [body]
     lines, words = headed(title, caption, body.width * DPI)
