@@ -10,10 +10,9 @@ import numpy as np
 import onnxruntime as ort
 
 from inspector import dtypes
-from inspector.errors import BadInput
 from inspector.execution.devices import DeviceName
 from inspector.execution.narrow_values import read_value, write_value
-from inspector.execution.session import ORT_ERRORS, Session, explain_failure
+from inspector.execution.session import ORT_ERRORS, RunFailed, Session, explain_failure
 
 __all__ = ["can_stay", "run_bound"]
 
@@ -36,7 +35,7 @@ def run_bound(
 
     Raises:
         TooLarge: the device's memory ran out.
-        BadInput: the inputs do not fit.
+        RunFailed: the inputs do not fit.
     """
     try:
         bound = session.ort.io_binding()
@@ -55,7 +54,7 @@ def run_bound(
         values = zip(names, bound.get_outputs(), strict=True)
         return [read_value(value) if name in session.narrow else value for name, value in values]
     except (*ORT_ERRORS, MemoryError) as cause:
-        raise explain_failure(cause, f"running the model on {device} failed", BadInput) from None
+        raise explain_failure(cause, f"running the model on {device} failed", RunFailed) from None
 
 
 def can_stay(session: Session, feeds: Mapping[str, Any], names: Sequence[str]) -> bool:

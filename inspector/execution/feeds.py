@@ -94,7 +94,7 @@ def _typed(value: Value, array: Array) -> Array:
     if array.dtype == want or value.dtype == "string":
         return array
     if array.dtype.kind in "OUSMmc" or want.kind in "OUS":
-        raise BadInput(f"input {value.key!r} takes {value.dtype}, got {array.dtype}.")
+        raise BadInput(f"input {value.key!r} takes {value.dtype}, got {array.dtype}. {_as_numbers(array)}")
     converted = array.astype(want)
     if not dtypes.is_floating(dtypes.number_of(value.dtype)):
         lossless = bool(np.array_equal(converted.astype(array.dtype), array))
@@ -106,6 +106,15 @@ def _typed(value: Value, array: Array) -> Array:
             "change. Round or rescale it first."
         )
     return converted
+
+
+def _as_numbers(array: Array) -> str:
+    """What to do with an array that holds something else."""
+    if array.dtype.kind == "c":
+        return "Give magnitudes or another real array: abs(array), array.real, or both on an axis."
+    if array.dtype.kind in "OUS":
+        return "Texts must be turned into numbers first, as the model was trained to read them."
+    return "Give an array of numbers."
 
 
 def _axis_hint(want: tuple[object, ...], have: tuple[int, ...]) -> str:

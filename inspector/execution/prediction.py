@@ -13,6 +13,7 @@ from inspector.execution.feeds import complete_feeds
 from inspector.execution.inputs import Inputs, read_inputs
 from inspector.execution.labels import model_labels
 from inspector.execution.moments import Moments, measure
+from inspector.execution.open_sizes import sizes_told
 from inspector.execution.preprocess import Preprocess
 from inspector.execution.preset_check import describe_trials, try_presets
 from inspector.execution.session import Session, open_session, run
@@ -107,7 +108,8 @@ def predict(
     )
     feeds, _ = complete_feeds(model, read.feeds)
     session = open_session(model, device=device)
-    results = dict(zip(session.output_names, run(session, feeds), strict=True))
+    with sizes_told(model, feeds):
+        results = dict(zip(session.output_names, run(session, feeds), strict=True))
     arrays = {name: value for name, value in results.items() if isinstance(value, np.ndarray)}
     names = tuple(labels) or model_labels(model)
     notes = [*read.notes, *([session.note] if session.note else [])]

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 
 from inspector.errors import BadInput
+from inspector.execution.open_sizes import sizes_told
 from inspector.execution.ordering import ordered_graph
 from inspector.execution.planner import Mode
 from inspector.execution.session import Settings, open_session, run
@@ -147,8 +148,9 @@ def profile(
             "none" if mode == "exact" else "all", threads=threads, profile=Path(folder) / "run"
         )
         session = open_session(model, proto, device=device, settings=settings)
-        for _ in track(range(runs + 1), "Profiling"):
-            run(session, feeds)
+        with sizes_told(model, feeds):
+            for _ in track(range(runs + 1), "Profiling"):
+                run(session, feeds)
         events: list[dict[str, Any]] = json.loads(Path(session.ort.end_profiling()).read_text("utf-8"))
     timed = _by_run(events)[1:]
     rows = _rows(model, timed)

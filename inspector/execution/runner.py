@@ -15,6 +15,7 @@ from inspector.execution.devices import Device, choose_device
 from inspector.execution.exposing import Exposed, Outlet, expose
 from inspector.execution.graph_statistics import Counters, add_statistics
 from inspector.execution.moments import Moments
+from inspector.execution.open_sizes import sizes_told
 from inspector.execution.parts import Absent, Found, Part, fetch, on_host, varies
 from inspector.execution.planner import Plan
 from inspector.execution.reshaped import Reshaped, reshaped
@@ -111,7 +112,8 @@ class Runner:
                 absent.update(missing)
             return found, absent
         everything = self.shelf.limit or 0
-        return self._run(WHOLE, self._draft_whole, (), everything, feeds, shrink=self.sparing)
+        with sizes_told(self.model, feeds):
+            return self._run(WHOLE, self._draft_whole, (), everything, feeds, shrink=self.sparing)
 
     def stream(self, feeds: Mapping[str, Array]) -> Iterator[tuple[Found, Absent]]:
         """One part after the other: its wanted values, which the caller may drop, and those without one.
@@ -122,6 +124,10 @@ class Runner:
         if self.plan.strategy != "segments":
             yield self.run(feeds)
             return
+        with sizes_told(self.model, feeds):
+            yield from self._stream(feeds)
+
+    def _stream(self, feeds: Mapping[str, Array]) -> Iterator[tuple[Found, Absent]]:
         crossing: Found = dict(feeds)
         segments = self.plan.segments
         last_use = {name: i for i, part in enumerate(segments) for name in part.inputs}

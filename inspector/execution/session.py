@@ -23,7 +23,16 @@ from inspector.execution.narrow_values import is_narrow, read_value, write_value
 from inspector.model import Model
 from inspector.model.walk import all_tensors
 
-__all__ = ["ORT_ERRORS", "Session", "Settings", "explain_failure", "open_session", "run", "weight_bytes"]
+__all__ = [
+    "ORT_ERRORS",
+    "RunFailed",
+    "Session",
+    "Settings",
+    "explain_failure",
+    "open_session",
+    "run",
+    "weight_bytes",
+]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Fusion = Literal["none", "extended", "all"]
@@ -53,6 +62,10 @@ ORT_ERRORS = (
 PREPACK_LIMIT = 256 << 20
 """Bytes of a model's weights above which kernels, also those of a part of its graph, use them where they
 are mapped: packing would copy every page."""
+
+
+class RunFailed(BadInput):
+    """A node failed on inputs whose types and ranks fit."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +167,7 @@ def run(
 
     Raises:
         TooLarge: memory ran out.
-        BadInput: ONNX Runtime refused the inputs, or a node failed on them.
+        RunFailed: ONNX Runtime refused the inputs, or a node failed on them.
     """
     known = {name: array for name, array in feeds.items() if name in session.input_names}
     options = ort.RunOptions()
@@ -164,7 +177,7 @@ def run(
     try:
         return _run(session, known, list(session.output_names) if names is None else names, options)
     except (*ORT_ERRORS, MemoryError) as cause:
-        raise explain_failure(cause, f"running the model on {_listed(known)} failed", BadInput) from None
+        raise explain_failure(cause, f"running the model on {_listed(known)} failed", RunFailed) from None
 
 
 def _listed(feeds: Mapping[str, Array]) -> str:

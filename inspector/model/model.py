@@ -216,7 +216,10 @@ class Model:
         if len(opaque) > 5:
             found.append(f"and {len(opaque) - 5} more such nodes")
         if not self.nodes and not self.proto.graph.output:
-            found.append("it holds weights only, no architecture: supply one with a factory")
+            found.append(
+                "it holds weights only, no architecture: name the function that builds it with "
+                "--factory package.module:function (factory= in Python)"
+            )
         return tuple(found)
 
     @property
