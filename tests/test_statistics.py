@@ -16,6 +16,7 @@ import inspector
 from inspector.errors import BadInput
 from inspector.execution import data_statistics
 from inspector.execution.channel_counts import ChannelCounts
+from inspector.progress import listening
 
 
 def units() -> inspector.Model:
@@ -116,6 +117,9 @@ def test_merged_counts_equal_one_pass() -> None:
     assert np.array_equal(left.histogram, whole.histogram)
 
 
+EMPTY = 2000
+"""Bytes of a state that holds no value yet are fewer."""
+
 COUNT = """
 import sys
 import inspector
@@ -134,7 +138,11 @@ def test_a_killed_pass_goes_on_where_it_was_saved(tmp_path: Path) -> None:
     command = [sys.executable, "-c", COUNT, str(tmp_path / "net.onnx"), str(folder), str(state)]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
-    while not state.exists() and child.poll() is None and time.monotonic() < until:
+    while (
+        (not state.exists() or state.stat().st_size < EMPTY)
+        and child.poll() is None
+        and time.monotonic() < until
+    ):
         time.sleep(0.002)
     child.kill()
     child.wait()
@@ -146,3 +154,35 @@ def test_a_killed_pass_goes_on_where_it_was_saved(tmp_path: Path) -> None:
     for key, unit in whole.units.items():
         assert np.array_equal(resumed.units[key].counts.mean, unit.counts.mean)
         assert np.array_equal(resumed.units[key].counts.m2, unit.counts.m2)
+
+
+def test_a_place_that_cannot_be_written_is_known_before_the_first_file(
+    data: tuple[Path, np.ndarray], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    seen: list[int] = []
+    with pytest.raises(OSError, match=r"file"), listening(lambda step: seen.append(step.done)):
+        data_statistics(units(), data[0], state=tmp_path / "file" / "state.npz")
+    assert not seen
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+import inspector
+from inspector.execution import data_statistics
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+try:
+    data_statistics(inspector.open_model(sys.argv[1]), sys.argv[2], state=sys.argv[3])
+except OSError as cause:
+    print(cause.strerror)
+"""
+
+
+def test_a_full_disk_leaves_nothing_half_written(data: tuple[Path, np.ndarray], tmp_path: Path) -> None:
+    onnx.save(units().proto, tmp_path / "net.onnx")
+    place = tmp_path / "out" / "state.npz"
+    command = [sys.executable, "-c", FULL, str(tmp_path / "net.onnx"), str(data[0]), str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "File too large"
+    assert [path.name for path in place.parent.iterdir()] in ([], ["state.npz"])

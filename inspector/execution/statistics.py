@@ -138,6 +138,7 @@ def data_statistics(
     mark = job.mark()
     if state is not None:
         job.load(Path(state), mark)
+        job.save(Path(state), mark)  # a place that cannot be written is known now, not after hours
     done_before = len(job.done)
     pending = [path for path in files if path.relative_to(folder).as_posix() not in job.done]
     for count in job.passed(Path(folder), pending, engine):
@@ -277,9 +278,13 @@ class _Job:
         head = {"mark": mark, "done": sorted(self.done), "skipped": self.skipped, "values": facts}
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".partial")
-        with partial.open("wb") as file:
-            np.savez(file, head=np.frombuffer(json.dumps(head).encode(), np.uint8), **arrays)  # pyright: ignore[reportArgumentType]  # numpy's stub takes the names for options
-        os.replace(partial, path)
+        try:
+            with partial.open("wb") as file:
+                np.savez(file, head=np.frombuffer(json.dumps(head).encode(), np.uint8), **arrays)  # pyright: ignore[reportArgumentType]  # numpy's stub takes the names for options
+            os.replace(partial, path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
 
     def load(self, path: Path, mark: str) -> None:
         """Go on from a saved state; one of another model, recipe or choice is refused."""
