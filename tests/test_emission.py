@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import onnx
 import onnx.parser
 import pytest
 import torch
+from architectures import ARCHITECTURES
 from torch import Tensor
 
 import inspector
 from inspector import autograd
 from inspector.autograd import Network
 from inspector.errors import UnsupportedOperator
+
+LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 
 
 def made(body: str) -> Network:
@@ -147,6 +151,24 @@ def test_it_takes_the_steps_that_a_run_takes() -> None:
     called = [node.name for node in module.graph.nodes if node.op == "call_function"]
     assert len(called) <= 3
     assert torch.allclose(module(x)[0], torch.nn.functional.gelu(x), atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gpt", "swin", "light_squeezenet"])
+def test_a_real_model_is_one_graph(name: str) -> None:
+    if name in ("gpt", "swin"):
+        pytest.importorskip("transformers")
+    if name in ARCHITECTURES:
+        row = ARCHITECTURES[name]
+        x = row.inputs(row.traced)
+        net = inspector.to_torch(inspector.open_model(row.module(), input_shape={"": row.shape}, example=x))
+    else:
+        net = inspector.to_torch(onnx.load(LIGHT / f"{name}.onnx"))
+        x = torch.rand((1, 3, 224, 224), generator=torch.Generator().manual_seed(0))
+    module = autograd.to_fx(net, [x])
+    assert torch.equal(module(x)[0], net(x)[0])
+    explained: Any = torch._dynamo.explain(module)(x)  # pyright: ignore[reportPrivateUsage]
+    assert (explained.graph_count, explained.graph_break_count) == (1, 0)
 
 
 def test_in_double_precision_nothing_is_cast_down() -> None:
