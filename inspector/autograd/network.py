@@ -14,6 +14,7 @@ import onnx
 import torch
 from onnx import ModelProto, TensorProto, numpy_helper
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor  # vmap knows one memory format
 from torch.nn import functional
 
 from inspector import autograd  # its lazy `verify` needs ONNX Runtime, a net does not
@@ -300,7 +301,7 @@ class Network(nn.Module):
         shape = declared.tensor_type.shape.dim if declared.tensor_type.HasField("shape") else None
         if shape is not None and len(shape) != value.ndim:
             raise BadInput(f"input {name!r}: expected {len(shape)} axes, got {describe(value)}")
-        if self._fast and value.ndim == 4:
+        if self._fast and value.ndim == 4 and not is_functorch_wrapped_tensor(value):
             value = value.contiguous(memory_format=torch.channels_last)
         return value
 

@@ -127,7 +127,7 @@ def normalizer(x: Tensor, *, norm: str) -> Tensor:
     elif norm == "L1":
         size = rows.abs().sum(-1, keepdim=True)
     else:
-        size = rows.square().sum(-1, keepdim=True).sqrt()
+        size = torch.linalg.vector_norm(rows, 2, -1, keepdim=True)
     return torch.where(size == 0, rows, rows / torch.where(size == 0, torch.ones_like(size), size))
 
 

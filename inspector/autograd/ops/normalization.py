@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F  # noqa: N812  the name everybody knows
 from torch import Tensor
@@ -183,9 +185,11 @@ def group_normalization_18(
 @operator("MeanVarianceNormalization", since=9)
 def mean_variance_normalization(x: Tensor, *, axes: list[int]) -> Tensor:
     dims = tuple(axes)
-    mean = x.mean(dims, keepdim=True)
-    var = (x * x).mean(dims, keepdim=True) - mean * mean
-    return (x - mean) / (torch.sqrt(var.clamp(min=0)) + 1e-9)
+    centred = x - x.mean(dims, keepdim=True)
+    # the norm has a gradient of 0 at 0, where the root of a variance has none
+    spread = torch.linalg.vector_norm(centred, 2, dims, keepdim=True)
+    count = math.prod(x.shape[axis] for axis in dims)
+    return centred / (spread / math.sqrt(count) + 1e-9)
 
 
 @operator("LRN", since=1)
