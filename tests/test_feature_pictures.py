@@ -65,6 +65,22 @@ def test_heads_of_queries_and_keys_are_not_called_a_volume() -> None:
     assert axes_of_value(model, "qkv", (3, 2, 4, 5, 2)) == "n n c h w"
 
 
+@pytest.mark.parametrize("between", [[], ["Identity"], ["Dropout", "Identity"]])
+def test_attention_is_known_through_nodes_that_keep_it(between: list[str]) -> None:
+    nodes = [helper.make_node("Softmax", ["scores"], ["weights"], axis=-1)]
+    for number, op in enumerate(between):
+        nodes.append(helper.make_node(op, [nodes[-1].output[0]], [f"kept_{number}"], name=f"{op}_{number}"))
+    nodes.append(helper.make_node("MatMul", [nodes[-1].output[0], "values"], ["seen"]))
+    shapes = {"scores": [1, 2, 5, 5], "values": [1, 2, 5, 3], "seen": [1, 2, 5, 3]}
+    infos = {
+        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()
+    }
+    graph = helper.make_graph(nodes, "g", [infos["scores"], infos["values"]], [infos["seen"]])
+    model = inspector.open_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    assert axes_of_value(model, "weights", (1, 2, 5, 5)) == "n heads q k"
+    assert axes_of_value(model, "seen", (1, 2, 5, 3)) != "n heads q k"
+
+
 def test_maps_and_kernels_have_their_own_scale_where_asked(
     classifier: inspector.Model, fixtures: Path, tmp_path: Path
 ) -> None:
@@ -84,6 +100,29 @@ def test_maps_and_kernels_have_their_own_scale_where_asked(
     assert "on its own scale, written below it" in captions["own"]
     one = kernels(classifier, tmp_path / "k.svg", layer="conv2d_1", scale="own")
     assert one.figure.data
+
+
+def test_inputs_and_outputs_that_are_no_picture_and_no_class_are_drawn_too(
+    shared_models: Path, tmp_path: Path
+) -> None:
+    model = inspector.open_model(shared_models / "silero_vad" / "silero_vad.onnx")
+    folder = tmp_path / "vad"
+    found = features(model, ["random"], folder, values=["output"])
+    titles = {figure.title for figure in found.figures().values()}
+    assert {"Input input: 1×512", "Input sr: one number", "Output stateN: 2×1×128"} <= titles
+    page = (folder / "index.html").read_text("utf-8")
+    assert page.count("<h2>Input ") == 3
+    assert page.count("<h2>Output ") == 2
+    answer = inspector.predict(model, "random")
+    assert [figure.title for figure in answer.figures().values()] == [
+        "Output output: 1×1", "Output stateN: 2×1×128",
+    ]  # fmt: skip
+
+
+def test_the_bars_of_a_batch_say_whose_they_are(classifier: inspector.Model, fixtures: Path) -> None:
+    pictures = [str(fixtures / "coffee.png"), str(fixtures / "chelsea.png")]
+    figures = inspector.predict(classifier, pictures).figures()
+    assert "item 0 of 2" in figures["logits"].caption
 
 
 def test_what_the_system_refuses_is_told_without_a_trace(fixtures: Path, tmp_path: Path) -> None:

@@ -145,12 +145,12 @@ def features(
     look = _Look(
         media, full=len(prepared.plan.keys) <= MANY, pictures=not stats_only, shared=scale == "shared"
     )
-    outputs = _bars(model, inputs, labels, look) if folder is not None and not stats_only else {}
+    outputs = _answers(model, inputs, labels, look) if folder is not None and not stats_only else {}
     if folder is None:
         rows, drawn = _in_memory(prepared, inputs, look)
         return _result(prepared, inputs, rows, None, explain, drawn)
     with pictures.replacing(folder) as scratch:
-        drawn = {} if stats_only else pictures.draw_inputs(inputs, media)
+        drawn = {} if stats_only else pictures.draw_inputs(model, inputs, media)
         named = {name: _save(scratch, f"input-{i}", f) for i, (name, f) in enumerate(drawn.items())}
         bars = {name: _save(scratch, f"output-{i}", f) for i, (name, f) in enumerate(outputs.items())}
         rows = _write(prepared, inputs, scratch, look)
@@ -261,7 +261,7 @@ def _in_memory(
     if not look.pictures and prepared.plan.strategy == "statistics":
         return _counted(prepared, inputs), {}
     rows: list[dict[str, Any]] = []
-    drawn = dict(pictures.draw_inputs(inputs, look.media)) if look.pictures else {}
+    drawn = dict(pictures.draw_inputs(prepared.model, inputs, look.media)) if look.pictures else {}
     for key, array in _values(prepared, inputs):
         row = _row(prepared, key, array)
         if look.pictures and len(rows) < SHOWN:
@@ -271,9 +271,9 @@ def _in_memory(
     return rows, drawn
 
 
-def _bars(model: Model, inputs: Inputs, labels: str | None, look: _Look) -> Mapping[str, Figure]:
+def _answers(model: Model, inputs: Inputs, labels: str | None, look: _Look) -> Mapping[str, Figure]:
     named = execution.read_labels(labels) if labels else ()
-    return pictures.draw_output_bars(execution.predict(model, inputs, labels=named), look.media)
+    return pictures.draw_outputs(model, execution.predict(model, inputs, labels=named), look.media)
 
 
 def _save(folder: Path, stem: str, figure: Figure) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +30,7 @@ class Answer(Result):
 
     model: str
     prediction: Prediction
+    opened: Model = field(repr=False)
 
     @property
     def top(self) -> tuple[Any, ...]:
@@ -59,8 +60,8 @@ class Answer(Result):
         return Group(*lines)
 
     def figures(self) -> Mapping[str, Figure]:
-        """Bars of the best classes, by output."""
-        return pictures.draw_output_bars(self.prediction, "image/png")
+        """By output: bars of the best classes, or a fitting picture of what is no class."""
+        return pictures.draw_outputs(self.opened, self.prediction, "image/png")
 
     def _recipes(self) -> list[str]:
         return [f"{name}: {recipe.describe()}" for name, recipe in self.prediction.inputs.recipes.items()]
@@ -109,4 +110,4 @@ def predict(
     prediction = execution.predict(
         model, input, preprocess=preprocess, labels=named, top=top, device=device, seed=seed
     )
-    return Answer(model.name, prediction)
+    return Answer(model.name, prediction, model)

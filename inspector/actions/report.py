@@ -123,7 +123,8 @@ def collect(
         prediction = execution.predict(model, inputs, labels=names, top=10)
         record["prediction"] = prediction.to_dict()
         record["values"] = _values(model, inputs, notes)
-        drawn |= {f"answer of {n}": f for n, f in pictures.draw_output_bars(prediction, "image/png").items()}
+        answers = pictures.draw_outputs(model, prediction, "image/png")
+        drawn |= {f"answer of {name}": figure for name, figure in answers.items()}
         drawn |= _heat(model, source, preprocess, seed, notes)
     record["pictures"] = [
         {"title": name, "caption": figure.caption, "address": figure.data_uri}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from inspector.execution.guessing import is_picture
-from inspector.model import Model, Node
+from inspector.model import Model
 
 __all__ = ["axes_of_value", "channel_axis", "is_attention"]
 
@@ -42,6 +42,10 @@ _LONG = 256
 """Values in a row from which one axis beside axes of size 1 is a signal, not a feature vector."""
 
 _STEPS_BACK = 40
+
+_KEEPING = frozenset(("Cast", "Dropout", "Identity", "Reshape"))
+_PASSED = 5
+"""Nodes between the softmax and the product that may keep the weights as they are."""
 
 
 def axes_of_value(model: Model, key: str, shape: tuple[int, ...]) -> str:
@@ -84,21 +88,13 @@ def is_attention(model: Model, key: str, shape: tuple[int, ...]) -> bool:
         return False
     if node.op != "Softmax" or node.attributes.get("axis", -1) not in (-1, len(shape) - 1):
         return False
-    readers = list(model.consumers.get(key, ()))
-    for _ in range(3):
-        if any(reader.op == "MatMul" and reader.inputs[0] in (key, *_outputs(readers)) for reader in readers):
+    names = {key}
+    for _ in range(_PASSED):
+        readers = [reader for name in names for reader in model.consumers.get(name, ())]
+        if any(reader.op == "MatMul" and reader.inputs[0] in names for reader in readers):
             return True
-        readers = [
-            after
-            for reader in readers
-            if reader.op in ("Cast", "Dropout", "Identity", "Reshape")
-            for after in model.consumers.get(reader.outputs[0], ())
-        ]
-    return any(reader.op == "MatMul" for reader in readers)
-
-
-def _outputs(nodes: list[Node]) -> list[str]:
-    return [key for node in nodes for key in node.outputs]
+        names = {reader.outputs[0] for reader in readers if reader.op in _KEEPING}
+    return False
 
 
 def _origin(model: Model, key: str, rank: int) -> str:

@@ -5,5 +5,5 @@ from .feature_folder import write_value as write_value
 from .pages import check_page as check_page
 from .pages import write_page as write_page
 from .value_pictures import draw_inputs as draw_inputs
-from .value_pictures import draw_output_bars as draw_output_bars
+from .value_pictures import draw_outputs as draw_outputs
 from .value_pictures import draw_value as draw_value

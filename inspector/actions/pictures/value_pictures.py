@@ -11,16 +11,20 @@ from inspector import dtypes, execution, views
 
 if TYPE_CHECKING:
     from inspector.execution import Inputs
+    from inspector.execution.prediction import Ranking
     from inspector.model import Model
     from inspector.views import Figure
     from inspector.views.figure import Media
 
-__all__ = ["draw_inputs", "draw_output_bars", "draw_value"]
+__all__ = ["draw_inputs", "draw_outputs", "draw_value"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 FEW = 32
 """Up to so many values stand one by one in their picture; a histogram of them says nothing more."""
+
+MOST_OUTPUTS = 6
+"""Pictures of outputs of one answer."""
 
 
 def draw_value(
@@ -61,39 +65,57 @@ def _strongest(array: Array, axes: str) -> tuple[int, Array] | None:
     return channel, maps[channel]
 
 
-def draw_inputs(inputs: Inputs, media: Media) -> Mapping[str, Figure]:
-    """The planes of every picture input beside its original, as the article's figure 9."""
+def draw_inputs(model: Model, inputs: Inputs, media: Media) -> Mapping[str, Figure]:
+    """What is fed: the planes of a picture beside its original, as the article's figure 9, else what fits."""
     found: dict[str, Figure] = {}
-    for name, recipe in inputs.recipes.items():
-        tensor, layout = inputs.feeds[name], recipe.layout
-        item = tensor[0] if "N" in layout else tensor
+    for name, array in inputs.feeds.items():
+        title = f"Input {name}: {_shape(array)}"
+        recipe = inputs.recipes.get(name)
+        if recipe is None:
+            found[name] = _fitting(model, name, array, title, "", media)
+            continue
+        layout = recipe.layout
+        item = array[0] if "N" in layout else array
         planes = item[None] if "C" not in layout else np.moveaxis(item, layout.replace("N", "").index("C"), 0)
         names = {"RGB": ("red", "green", "blue"), "BGR": ("blue", "green", "red")}.get(recipe.channels)
         found[name] = views.draw_planes(
-            planes,
-            inputs.pictures[name],
-            names=names,
-            title=f"Input {name}: {'×'.join(map(str, tensor.shape))}",
-            note=recipe.describe(),
-            media=media,
+            planes, inputs.pictures[name], names=names, title=title, note=recipe.describe(), media=media
         )
     return found
 
 
-def draw_output_bars(prediction: execution.Prediction, media: Media) -> Mapping[str, Figure]:
-    """The best classes of the first row of every output that holds classes."""
-    found: dict[str, Figure] = {}
-    for ranking in prediction.rankings:
-        row = ranking.rows[0]
-        known = all(entry.probability is not None for entry in row)
-        numbers = [entry.probability if known else entry.score for entry in row]
-        found[ranking.output] = views.draw_bars(
-            np.array(numbers, np.float64),
-            [entry.label or f"class {entry.index}" for entry in row],
-            top=len(row),
-            probabilities=known,
-            title=f"Top {len(row)} of {ranking.classes:,} classes",
-            note=f"Output {ranking.output}, {ranking.scale}",
-            media=media,
-        )
+def draw_outputs(model: Model, prediction: execution.Prediction, media: Media) -> Mapping[str, Figure]:
+    """The best classes of the first item where an output holds classes, else a fitting picture of it."""
+    ranked = {ranking.output: ranking for ranking in prediction.rankings}
+    found = {name: _bars(ranking, media) for name, ranking in ranked.items()}
+    for name, array in prediction.arrays.items():
+        if name not in ranked and len(found) < MOST_OUTPUTS:
+            title = f"Output {name}: {_shape(array)}"
+            found[name] = _fitting(model, name, array, title, "", media)
     return found
+
+
+def _shape(array: Array) -> str:
+    """'1×3×224×224', or 'one number'."""
+    return "×".join(map(str, array.shape)) or "one number"
+
+
+def _fitting(model: Model, name: str, array: Array, title: str, note: str, media: Media) -> Figure:
+    look = {"full": False, "shared": True}
+    return draw_value(model, name, array, title=title, note=note, media=media, **look)["maps"]
+
+
+def _bars(ranking: Ranking, media: Media) -> Figure:
+    row = ranking.rows[0]
+    known = all(entry.probability is not None for entry in row)
+    numbers = [entry.probability if known else entry.score for entry in row]
+    item = f", item 0 of {len(ranking.rows)}" if len(ranking.rows) > 1 else ""
+    return views.draw_bars(
+        np.array(numbers, np.float64),
+        [entry.label or f"class {entry.index}" for entry in row],
+        top=len(row),
+        probabilities=known,
+        title=f"Top {len(row)} of {ranking.classes:,} classes",
+        note=f"Output {ranking.output}{item}, {ranking.scale}",
+        media=media,
+    )
