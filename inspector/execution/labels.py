@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ __all__ = ["METADATA_KEY", "model_labels", "read_labels"]
 
 METADATA_KEY = "inspector.labels"
 """Model metadata with a JSON list of class names in index order."""
+
+_JSON = re.compile(r"\s*(\{|\[\s*[^\w\s])")
+"""A record, or a list of quoted names; `[PAD]` is the first line of many a vocabulary."""
 
 _OTHER_KEYS = (METADATA_KEY, "labels", "classes", "class_names", "names", "id2label")
 
@@ -34,7 +38,7 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
         raise BadInput(f"labels {path} cannot be read: {cause.strerror}.") from None
     except UnicodeDecodeError:
         raise BadInput(f"labels {path} is not a text file: expected a class name a line, or JSON.") from None
-    if Path(path).suffix.lower() == ".json" or text.lstrip()[:1] in ("{", "["):
+    if Path(path).suffix.lower() == ".json" or _JSON.match(text):
         try:
             return _from_record(json.loads(text), str(path))
         except ValueError as cause:

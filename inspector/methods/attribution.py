@@ -28,6 +28,11 @@ __all__ = ["Attribution", "attribute", "explain"]
 
 Array = npt.NDArray[np.floating[Any]]
 
+CHANNELS_LAST = (("n", "h", "w", "c"), ("n", "t", "c"))
+
+TABLE = 128
+"""More numbers than these are the samples of a signal."""
+
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
@@ -113,7 +118,7 @@ class Attribution:
         """The first row's map as a picture takes it: (h, w) or (c, h, w); one line for vectors and tokens."""
         cells = self.values[0] if self.axes[:1] == ("n",) else self.values
         cells = cells.sum(-1) if self.axes == ("n", "t", "e") else cells
-        cells = np.moveaxis(cells, -1, 0) if self.axes == ("n", "h", "w", "c") else cells
+        cells = np.moveaxis(cells, -1, 0) if self.axes in CHANNELS_LAST else cells
         return cells.reshape(1, -1) if cells.ndim == 1 else cells
 
 
@@ -201,7 +206,7 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
         notes=tuple(notes),
         picture=_picture(subject),
         tokens=_tokens(subject),
-        signal=subject.x[0].cpu().numpy() if stated_axes(subject) == ("n", "c", "t") else None,
+        signal=_signal(subject),
     )
 
 
@@ -210,6 +215,14 @@ def _picture(subject: Subject) -> npt.NDArray[np.uint8] | None:
     picture = subject.inputs.pictures.get(subject.entry)
     recipe = subject.inputs.recipes.get(subject.entry)
     return None if picture is None or recipe is None else recipe.place(picture)
+
+
+def _signal(subject: Subject) -> Array | None:
+    """The first row (c, t) of what is a signal: three axes, or too many numbers for a table."""
+    axes, x = stated_axes(subject), subject.x
+    if axes in (("n", "c", "t"), ("n", "t", "c")):
+        return x[0].cpu().numpy()
+    return x[:1].cpu().numpy() if axes == ("n", "f") and x.shape[1] > TABLE else None
 
 
 def _tokens(subject: Subject) -> npt.NDArray[np.integer[Any]] | None:

@@ -26,11 +26,11 @@ def axes_of(value: Tensor) -> tuple[str, ...]:
 
 
 def stated_axes(subject: Subject) -> tuple[str, ...]:
-    """The axes of the explained value as the model has it: pictures (n, h, w, c) where it takes them so,
-    (n, t) for token ids and (n, t, e) for their embedding.
+    """The axes of the explained value as the model has it: pictures (n, h, w, c) and signals (n, t, c)
+    where it takes them so, (n, t) for token ids and (n, t, e) for their embedding.
     """
     if subject.last:
-        return ("n", "h", "w", "c")
+        return ("n", "h", "w", "c") if subject.x.ndim == 4 else ("n", "t", "c")
     if subject.is_embedding and subject.x.ndim == 3:
         return ("n", "t", "e")
     if not subject.x.is_floating_point() and subject.x.ndim == 2:

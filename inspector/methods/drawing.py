@@ -10,10 +10,13 @@ from inspector.views import (
     draw_bars,
     draw_heatmap,
     draw_heatmaps,
+    draw_matrix,
     draw_signal_map,
     draw_tokens,
     stack,
 )
+from inspector.views.figure import HTML
+from inspector.views.wording import number
 
 if TYPE_CHECKING:
     from inspector.methods.attribution import Array, Attribution
@@ -29,9 +32,14 @@ def draw_map(made: Attribution, vocabulary: Sequence[str], media: Any) -> Figure
     title = f"{made.method} for {made.target}"
     note = _how(made)
     cells = made.cells()
-    if (tokens := _tokens(made)) is not None:
-        words = [_word(token, vocabulary) for token in tokens]
-        return draw_tokens(words, cells[0], title=title, note=note, media=media)
+    if (words := _words(made, vocabulary)) is not None:
+        if _has_heads(made) and media != HTML:
+            heads = [f"head {k}" for k in range(len(cells))]
+            return draw_matrix(
+                cells, row_labels=heads, column_labels=words, label="attention", title=title, note=note,
+                media=media,
+            )  # fmt: skip
+        return draw_tokens(words, _flat(made).reshape(-1), signed=None, title=title, note=note, media=media)
     if _is_table(made):
         return draw_bars(
             cells[0], top=BARS, order="strongest", title=title, note=note, label="relevance", noun="feature",
@@ -39,6 +47,11 @@ def draw_map(made: Attribution, vocabulary: Sequence[str], media: Any) -> Figure
         )  # fmt: skip
     if (signal := _signal(made)) is not None:
         return draw_signal_map(cells, signal, title=title, note=note, media=media)
+    if _has_heads(made):
+        heads = [f"head {k}" for k in range(len(cells))]
+        return draw_heatmaps(
+            [list(cells)], made.picture, column_labels=heads, title=title, note=note, media=media
+        )
     return draw_heatmap(
         cells,
         made.picture,
@@ -73,13 +86,16 @@ def draw_maps(
     layers = dict.fromkeys(made.layer for made in maps if made.layer)
     facts = [f"Model: {model}."] if alone else []
     facts += [f"Maps of a layer are read at {', '.join(layers)}."] if layers else []
+    if any(made.residual is not None for made in maps):
+        facts += ["The residual is what a map misses of the score it should distribute."]
     facts += dict.fromkeys(note for made in maps for note in made.notes)
+    below = [[_under(made) for made in row] for row in rows]
     return draw_heatmaps(
-        [[None if made is None else made.cells() for made in row] for row in rows],
+        [[None if made is None else _flat(made) for made in row] for row in rows],
         maps[0].picture,
         row_labels=None if alone else targets,
         column_labels=methods,
-        texts=[[_under(made) for made in row] for row in rows],
+        texts=below if any(words for row in below for words in row) else None,
         columns=columns,
         title=f"What speaks for {targets[0]}" if alone else f"What speaks for the answers of {model}",
         note=" ".join(facts),
@@ -88,15 +104,23 @@ def draw_maps(
 
 
 def _is_picture(made: Attribution) -> bool:
-    return _tokens(made) is None and _signal(made) is None and not _is_table(made)
+    return _words(made, ()) is None and _signal(made) is None and not _is_table(made)
 
 
-def _tokens(made: Attribution) -> list[int] | None:
-    return made.tokens.tolist() if made.tokens is not None and made.cells().size == made.tokens.size else None
+def _words(made: Attribution, vocabulary: Sequence[str]) -> list[str] | None:
+    """The text of every token that the map has a column for."""
+    if made.tokens is None or made.cells().shape[-1] != made.tokens.size:
+        return None
+    ids: list[int] = made.tokens.tolist()
+    return [vocabulary[token] if 0 <= token < len(vocabulary) else str(token) for token in ids]
+
+
+def _has_heads(made: Attribution) -> bool:
+    return made.axes[1:2] == ("head",)
 
 
 def _is_table(made: Attribution) -> bool:
-    return made.axes == ("n", "f")
+    return made.axes == ("n", "f") and made.signal is None
 
 
 def _signal(made: Attribution) -> Array | None:
@@ -104,24 +128,27 @@ def _signal(made: Attribution) -> Array | None:
     return signal if signal is not None and shape in (signal.shape, (1, signal.shape[-1])) else None
 
 
+def _flat(made: Attribution) -> Array:
+    """A map of a sheet: of attention, the mean over heads."""
+    return made.cells().mean(0) if _has_heads(made) else made.cells()
+
+
 def _target_of(row: Sequence[Attribution | None]) -> str:
     made = next((made for made in row if made is not None), None)
-    return "refused" if made is None else f"{made.target} = {made.score:.3g}"
+    return "refused" if made is None else f"{made.target} = {number(made.score)}"
 
 
 def _under(made: Attribution | None) -> str:
     if made is None:
         return "refused"
-    return "" if made.residual is None else f"residual {made.residual:.2g}"
+    if _has_heads(made):
+        return f"mean of {made.values.shape[1]} heads"
+    return "" if made.residual is None else f"residual {number(made.residual, 2)}"
 
 
 def _how(made: Attribution) -> str:
     """Notes, the score, the layer and the residual as sentences."""
-    facts = [*made.notes, f"Target: {made.target} = {made.score:.4g}.", f"Method: {made.method}."]
+    facts = [*made.notes, f"Target: {made.target} = {number(made.score, 4)}.", f"Method: {made.method}."]
     facts += [f"Layer: {made.layer}."] if made.layer else []
-    facts += [f"Residual: {made.residual:.3g}."] if made.residual is not None else []
+    facts += [f"Residual: {number(made.residual)}."] if made.residual is not None else []
     return " ".join(facts)
-
-
-def _word(token: int, vocabulary: Sequence[str]) -> str:
-    return vocabulary[token] if 0 <= token < len(vocabulary) else str(token)

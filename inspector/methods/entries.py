@@ -17,9 +17,14 @@ __all__ = ["assumed_recipes", "channels_last", "entry_of", "is_numeric", "run_on
 
 
 def channels_last(read: Inputs, entry: str, x: Tensor) -> bool:
-    """Whether an input is pictures (n, h, w, c): the recipe says so, else the size of its axes."""
+    """Whether an input is pictures (n, h, w, c) or signals (n, t, c).
+
+    The recipe of pictures says so, else the size of the axes: few channels, many steps.
+    """
     if entry in read.recipes:
         return read.recipes[entry].layout == "NHWC"
+    if x.ndim == 3:
+        return x.shape[2] <= 4 and x.shape[1] >= 8 * x.shape[2]
     return x.ndim == 4 and x.shape[3] in (1, 3, 4) and x.shape[1] not in (1, 3, 4)
 
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Chart
 
 from inspector.errors import BadInput
-from inspector.views.canvas import INK, SMALL, notice, shorten, wrap
-from inspector.views.charts import draw_chart, quiet_axes
+from inspector.views.canvas import INK, SMALL, notice, shorten, text_width, wrap
+from inspector.views.charts import DPI, draw_chart, quiet_axes
 from inspector.views.colors import SERIES
 from inspector.views.figure import PNG, Figure, Media
 from inspector.views.values import expect_axes, facts_of
@@ -20,6 +20,7 @@ from inspector.views.wording import number, sentences, shape_text
 __all__ = ["draw_bars", "draw_layer_bars"]
 
 LABEL_WIDTH = 330  # pixels
+WIDTH = 4.6  # inches
 
 
 def draw_bars(
@@ -37,7 +38,8 @@ def draw_bars(
 ) -> Figure:
     """The `top` values of (k,) as horizontal bars with their labels (index without labels).
 
-    `order`: 'largest' values first, 'strongest' by magnitude (for contributions), or 'given'.
+    `order`: 'largest' values first, 'strongest' by magnitude (for contributions, in the colours of signed
+    maps: orange for, blue against), or 'given'.
     `probabilities` draws the axis from 0 to 1 and writes per cent; otherwise raw scores from a zero line.
     """
     scores = expect_axes(values, "k", "draw_bars")
@@ -52,7 +54,8 @@ def draw_bars(
 
     def paint(chart: Chart) -> None:
         axes = chart.subplots()
-        fill = [SERIES[0] if v >= 0 else SERIES[1] for v in shown]
+        above, below = SERIES[:2] if order != "strongest" else SERIES[1::-1]
+        fill = [above if v >= 0 else below for v in shown]
         axes.barh(range(len(picked)), np.nan_to_num(shown, posinf=0.0, neginf=0.0), color=fill, height=0.66)
         axes.set_yticks(range(len(picked)), lines)
         axes.invert_yaxis()
@@ -70,7 +73,7 @@ def draw_bars(
         f"{facts.nan + facts.inf:,} values are not finite" if facts.nan + facts.inf else "",
     )
     height = 0.1 + sum(0.34 if "\n" not in line else 0.46 for line in lines)
-    return draw_chart(paint, 4.6, height, title=title, caption=caption, media=media)
+    return draw_chart(paint, WIDTH, height, title=title, caption=caption, media=media)
 
 
 def _ranked(scores: npt.NDArray[np.float64], order: str) -> npt.NDArray[np.intp]:
@@ -96,12 +99,14 @@ def _write_values(axes: Axes, shown: npt.NDArray[np.float64], probabilities: boo
     low, high = (min(0.0, float(finite.min())), max(0.0, float(finite.max()))) if finite.size else (0.0, 1.0)
     if probabilities and low >= 0.0 and high <= 1.0:
         low, high = 0.0, 1.0
-    width = (high - low) or 1.0
-    axes.set_xlim(low - 0.14 * width if low < 0 else 0.0, high + (0.14 * width if high > 0 else 0.02 * width))
+    texts = [f"{100 * v:.3g} %" if probabilities else number(float(v), 4) for v in shown]
+    room = (max(text_width(words, 18) for words in texts) + 14) / (WIDTH * DPI)  # 9 points
+    before, after = (room if low < 0 else 0.0), (room if high > 0 else 0.02)
+    scale = ((high - low) or 1.0) / (1.0 - before - after)
+    axes.set_xlim(low - before * scale, high + after * scale)
     if low < 0:
         axes.axvline(0.0, color=INK, linewidth=0.9)
-    for row, value in enumerate(shown):
-        words = f"{100 * value:.3g} %" if probabilities else number(float(value), 4)
+    for row, (value, words) in enumerate(zip(shown, texts, strict=True)):
         at = value if np.isfinite(value) else 0.0
         side = "left" if at >= 0 else "right"
         axes.annotate(words, (at, row), xytext=(4 if at >= 0 else -4, 0), textcoords="offset points",

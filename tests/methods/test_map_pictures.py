@@ -90,13 +90,14 @@ def test_signals_are_curves_and_tables_bars(tmp_path: Path) -> None:
     assert b"feature 5" in bars.data
 
 
-def test_the_command_names_tokens(reader: inspector.Model, tmp_path: Path) -> None:
-    (tmp_path / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(WORDS)}))
+@pytest.mark.parametrize("name", ["vocab.json", "vocab.txt"])
+def test_the_command_names_tokens(reader: inspector.Model, tmp_path: Path, name: str) -> None:
+    """A vocabulary with a token a line begins with `[PAD]`, which is no JSON."""
+    written = json.dumps({word: index for index, word in enumerate(WORDS)})
+    (tmp_path / name).write_text(written if name.endswith(".json") else "\n".join(WORDS))
     np.save(tmp_path / "ids.npy", IDS)
     page = tmp_path / "words.html"
-    run_attribute(
-        reader, [str(tmp_path / "ids.npy")], page, method=["lrp"], vocabulary=str(tmp_path / "vocab.json")
-    )
+    run_attribute(reader, [str(tmp_path / "ids.npy")], page, method=["lrp"], vocabulary=str(tmp_path / name))
     assert ">film<" in page.read_text()
 
 
@@ -180,3 +181,80 @@ def test_maps_of_words_signals_and_tables_stand_one_below_the_other(
         assert float(parts[1].get("y", "0")) == float(parts[0].get("height", "0"))
     with pytest.raises(BadInput, match="one medium"):
         views.stack([])
+
+
+class Late(nn.Module):
+    """A signal (n, t, 1), as Keras lays it, behind a transposition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Conv1d(1, 4, 5, padding=2), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.first(x.transpose(1, 2)).relu().mean(2))
+
+
+@pytest.mark.parametrize("method", ["gradient", "occlusion", "grad-cam", "lrp", "shapley-sampling"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_signal_with_channels_last_has_its_steps_explained(method: str, dtype: Any) -> None:
+    """The map is that of the same net with channels first, step by step."""
+    torch.manual_seed(9)
+    late, wave = Late().eval(), torch.randn(1, 64, 1)
+    first = nn.Sequential(late.first, nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), late.head).eval()
+    found = attribute(inspector.open_model(late, example=wave), wave.numpy(), method, 0, dtype=dtype)
+    turned = wave.transpose(1, 2).contiguous()
+    wanted = attribute(inspector.open_model(first, example=turned), turned.numpy(), method, 0, dtype=dtype)
+    assert found.cells().shape[-1] == 64
+    assert found.axes in (("n", "t", "c"), ("n", "t"))
+    assert found.cells().std() > 0
+    np.testing.assert_allclose(found.cells(), wanted.cells(), rtol=1e-4, atol=1e-6)
+    assert found.signal is not None
+    assert found.signal.shape == (1, 64)
+
+
+def test_many_numbers_in_a_row_are_a_signal_and_few_a_table() -> None:
+    for count, is_signal in ((128, False), (129, True)):
+        net, x = nn.Linear(count, 2).eval(), torch.randn(1, count)
+        found = attribute(inspector.open_model(net, example=x), x.numpy(), "gradient", 0)
+        assert (found.signal is not None) is is_signal
+        assert (b"feature" in found.figure(media="image/svg+xml").data) is not is_signal
+
+
+def test_a_layer_of_two_directions_behind_a_signal_keeps_its_places() -> None:
+    class Spectral(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bank, self.mix, self.head = nn.Conv1d(1, 6, 8, 8), nn.Conv2d(1, 3, 3), nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.mix(self.bank(x)[:, None]).relu().mean((2, 3)))
+
+    torch.manual_seed(10)
+    wave = torch.randn(1, 1, 64)
+    found = attribute(inspector.open_model(Spectral().eval(), example=wave), wave.numpy(), "grad-cam", 0)
+    assert found.axes == ("n", "h", "w")
+    assert found.values.shape == (1, 4, 6)
+    assert any("those of the signal" in note for note in found.notes)
+    assert found.figure().data[:4] == b"\x89PNG"
+
+
+def test_raw_attention_is_drawn_head_by_head_and_its_mean_in_a_sheet(tmp_path: Path) -> None:
+    class Attending(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.joint, self.head = nn.Embedding(6, 8), nn.Linear(8, 24), nn.Linear(8, 2)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            n, t = ids.shape
+            q, k, v = self.joint(self.words(ids)).reshape(n, t, 3, 2, 4).permute(2, 0, 3, 1, 4)
+            mixed = (q @ k.transpose(-1, -2)).softmax(-1) @ v
+            return self.head(mixed.transpose(1, 2).reshape(n, t, 8).mean(1))
+
+    torch.manual_seed(11)
+    model = inspector.open_model(Attending().eval(), example=torch.from_numpy(IDS))
+    found = attribute(model, IDS, "attention", 0)
+    assert found.axes == ("n", "head", "t")
+    drawn = found.figure(vocabulary=WORDS, media="image/svg+xml").data.decode()
+    for words in ("head 0", "head 1", "film"):
+        assert f">{words}<" in drawn
+    assert ">film<" in found.figure(vocabulary=WORDS, media="text/html").data.decode()

@@ -27,12 +27,20 @@ def weighted_map(weights: Tensor, activations: Tensor) -> Tensor:
 
 
 def finish(at_layer: Tensor, subject: Subject, *, rectified: bool, notes: tuple[str, ...] = ()) -> Map:
-    """Rectify where the paper does, and upsample bilinearly to the input's places. Nothing is normalised."""
+    """Rectify where the paper does, and upsample bilinearly to the input's places. Nothing is normalised.
+
+    A layer with places in two directions behind a signal (its spectrum over time) keeps them: nothing says
+    which of the two is time.
+    """
     raw = at_layer.clamp(min=0) if rectified else at_layer
     size = subject.input_size()
     if len(size) == 2:
         up = torch.nn.functional.interpolate(raw[:, None], size, mode="bilinear", align_corners=False)[:, 0]
         return Map(up, ("n", "h", "w"), at_layer=raw, notes=notes)
+    if raw.shape[1] > 1:
+        grid = "×".join(map(str, raw.shape[1:]))
+        note = f"The layer's places, {grid}, are not those of the signal: the map is that of the layer."
+        return Map(raw, ("n", "h", "w"), at_layer=raw, notes=(*notes, note))
     line = raw[:, 0]
     if subject.entry in subject.feeds:  # a signal (n, c, t); tokens are places themselves
         line = torch.nn.functional.interpolate(line[:, None], size, mode="linear", align_corners=False)[:, 0]
