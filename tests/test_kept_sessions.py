@@ -97,6 +97,20 @@ def test_replays_make_a_session_twice_at_most_and_stay_in_bounds(
     assert one.shelf.made <= 1 + 2 * parts  # up to the value that was asked for, then all of the part
 
 
+def test_a_budget_makes_few_parts_and_says_what_they_hold(
+    classifier: inspector.Model, batch: dict[str, Any]
+) -> None:
+    """A session costs memory as well: parts are no smaller than the budget asks for."""
+    total = prepare(classifier, batch).plan.nbytes
+    few, many = (prepare(classifier, batch, budget=total // n, sweep=True).plan for n in (2, 4))
+    assert 4 <= len(few.segments) < len(many.segments) < 60
+    for plan in (few, many):
+        said = next(reason for reason in plan.reasons if "are held at once" in reason)
+        assert float(said.split(" MB")[0]) * MB <= plan.budget
+    small = prepare(classifier, batch, budget=total // 50, strategy="checkpoint").plan
+    assert any("more than the budget: strategy segments" in reason for reason in small.reasons)
+
+
 def test_replayed_values_leave_no_memory_behind(classifier: inspector.Model) -> None:
     """Every part would otherwise keep an arena as large as its values: together all there are."""
     batch = {k: np.repeat(v, 16, 0) for k, v in random_feeds(classifier).items()}

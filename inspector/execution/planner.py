@@ -43,6 +43,9 @@ STREAM_PARTS = 64
 Against 32 parts a transformer of batch 8 takes 15 MB less, and no more time.
 """
 
+SHARES = 4
+"""Where values exceed a given budget, parts of a quarter of it: fewer sessions, which cost memory too."""
+
 MOST_PARTS = 256
 """A part is a session; beyond this many their own cost outweighs what they save."""
 
@@ -116,15 +119,19 @@ def plan_capture(
     nbytes = sum(size for size in sizes if size is not None)
     limit = default_budget() if budget is None else budget
     chosen, reasons = _choose(strategy, nbytes, limit, budget is not None, sweep)
-    streamed = min(MOST_PARTS, max(STREAM_PARTS, 2 * nbytes // max(1, limit)))
-    checkpoints = CHECKPOINT_PARTS[mode]
-    parts = {"checkpoint": checkpoints, "segments": streamed, "statistics": checkpoints}
-    segments = cut(graph, known, parts[chosen]) if chosen in parts else ()
+    segments: tuple[Segment, ...] = ()
     if chosen == "segments":
-        while (most := _held(graph, known, segments)) > limit and streamed < MOST_PARTS:
-            streamed = min(MOST_PARTS, 2 * streamed)
-            segments = cut(graph, known, streamed)
+        least = SHARES if budget is not None and nbytes > limit else STREAM_PARTS
+        streamed = min(MOST_PARTS, max(least, SHARES * nbytes // max(1, limit)))
+        segments, most = _cut_within(graph, known, limit, streamed)
         reasons.append(f"{_size(most)} are held at once, by the part with the most and what crosses it")
+    elif chosen in ("checkpoint", "statistics"):
+        segments = cut(graph, known, CHECKPOINT_PARTS[mode])
+        if (most := _standing(graph, known, segments)) > limit:
+            reasons.append(
+                f"checkpoints and the part replayed last hold up to {_size(most)}, more than the budget: "
+                "strategy segments holds less, where every value is used once"
+            )
     reasons.append(_graph_reason(chosen, mode))
     return Plan(
         chosen,
@@ -187,15 +194,41 @@ def _choose(
     ]
 
 
+def _cut_within(
+    graph: onnx.ModelProto, values: Mapping[str, Value], limit: int, parts: int
+) -> tuple[tuple[Segment, ...], int]:
+    """Segments to stream, finer until what is held at once is within the limit; and those bytes."""
+    segments = cut(graph, values, parts)
+    while (most := _held(graph, values, segments)) > limit and parts < MOST_PARTS:
+        parts = min(MOST_PARTS, 2 * parts)
+        segments = cut(graph, values, parts)
+    return segments, most
+
+
+def _standing(graph: onnx.ModelProto, values: Mapping[str, Value], segments: Sequence[Segment]) -> int:
+    """Bytes of all checkpoints, with those of the largest part's values between them."""
+    kept = {name for part in segments for name in part.outputs}
+    inside = (_made(graph, part) - kept for part in segments)
+    largest = max((_bytes_of(names, values) for names in inside), default=0)
+    return _bytes_of(kept, values) + largest
+
+
+def _made(graph: onnx.ModelProto, part: Segment) -> set[str]:
+    nodes = graph.graph.node[part.start : part.stop]
+    return {name for node in nodes if node.op_type != "Constant" for name in node.output if name}
+
+
+def _bytes_of(names: Iterable[str], values: Mapping[str, Value]) -> int:
+    return sum(values[name].nbytes or 0 for name in names if name in values)
+
+
 def _held(graph: onnx.ModelProto, values: Mapping[str, Value], segments: Sequence[Segment]) -> int:
     """The most bytes that are alive while a part runs: all it makes, and what later parts still wait for."""
     last_use = {name: index for index, part in enumerate(segments) for name in part.inputs}
     crossing: set[str] = set()
     most = 0
     for index, part in enumerate(segments):
-        nodes = graph.graph.node[part.start : part.stop]
-        made = {name for node in nodes if node.op_type != "Constant" for name in node.output if name}
-        most = max(most, sum(values[name].nbytes or 0 for name in crossing | made if name in values))
+        most = max(most, _bytes_of(crossing | _made(graph, part), values))
         crossing = {name for name in crossing.union(part.outputs) if last_use.get(name, -1) > index}
     return most
 

@@ -147,6 +147,8 @@ def data_statistics(
     if state is not None:
         job.save(Path(state), mark)
     if not job.counts:
+        if state is not None:
+            Path(state).unlink(missing_ok=True)  # it would stand in the way of another recipe
         first = next(iter(job.skipped.items()))
         raise BadInput(f"{folder}: none of {len(files)} files could be fed; {first[0]}: {first[1]}")
     notes = [f"{done_before} files were counted by an earlier run."] if done_before else []
