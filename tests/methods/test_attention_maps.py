@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 import inspector
-from inspector.errors import NoGradientPath, UnknownName
+from inspector.errors import BadInput, NoGradientPath, UnknownName
 from inspector.methods import Attribution, attribute
 from inspector.methods.preparing import prepare
 
@@ -201,3 +201,70 @@ def test_a_signal_keeps_its_length() -> None:
     assert found.axes == ("n", "t")
     assert found.values.shape == (1, 40)
     close(found.at_layer, wanted[None, None])
+
+
+class Folded(Transformer):
+    """The same net with heads in the batch, (n·heads, t, t), as torch writes it."""
+
+    def answer(self, tokens: Tensor, seen: list[Tensor] | None = None) -> Tensor:
+        n, t, _ = tokens.shape
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            parts = block.joint(block.before(tokens)).chunk(3, -1)
+            q, k, v = (self.fold(part) for part in parts)
+            weights = torch.bmm(q, k.transpose(1, 2)).mul(0.5).softmax(-1)
+            mixed = self.unfold(torch.bmm(weights, v), n, t)
+            tokens = tokens + block.out(mixed)
+            tokens = tokens + block.narrow(F.gelu(block.wide(block.between(tokens))))
+        return self.head(self.norm(tokens)[:, 0])
+
+    def fold(self, part: Tensor) -> Tensor:
+        n, t, _ = part.shape
+        return part.reshape(n, t, HEADS, -1).transpose(1, 2).reshape(n * HEADS, t, -1)
+
+    def unfold(self, mixed: Tensor, n: int, t: int) -> Tensor:
+        return mixed.reshape(n, HEADS, t, -1).transpose(1, 2).reshape(n, t, WIDTH)
+
+
+class HeadsFirst(Folded):
+    """Heads one after the other, each with all rows."""
+
+    def fold(self, part: Tensor) -> Tensor:
+        return torch.cat(part.chunk(HEADS, -1), 0)
+
+    def unfold(self, mixed: Tensor, n: int, t: int) -> Tensor:
+        return torch.cat(mixed.split(n, 0), -1)
+
+
+@pytest.mark.parametrize("kind", [Folded, HeadsFirst])
+@pytest.mark.parametrize("method", ["attention", "rollout", "legrad"])
+def test_heads_folded_into_the_batch_change_no_map(kind: type[Transformer], method: str) -> None:
+    found, wanted = explained(method, kind), explained(method)
+    folded = [n for n in opened(kind).nodes.values() if n.op == "Softmax"]
+    assert folded
+    assert float(np.abs(wanted.values[0] - wanted.values[1]).max()) > 1e-4
+    assert found.axes == wanted.axes
+    np.testing.assert_allclose(found.values, wanted.values, rtol=0, atol=1e-10)
+    equal_rows = attribute(opened(kind), X[[1, 1]], method, TARGET, dtype="float64")
+    np.testing.assert_allclose(equal_rows.values, wanted.values[[1, 1]], rtol=0, atol=1e-10)
+
+
+class Windows(Folded):
+    """Attention within halves of the tokens, windows and heads folded into the batch."""
+
+    def embed(self, x: Tensor) -> Tensor:
+        return self.patches(x).flatten(2).transpose(1, 2) + self.places[:, 1:]
+
+    def fold(self, part: Tensor) -> Tensor:
+        n = part.shape[0]
+        return part.reshape(n, 2, 8, HEADS, -1).transpose(2, 3).reshape(n * 2 * HEADS, 8, -1)
+
+    def unfold(self, mixed: Tensor, n: int, t: int) -> Tensor:
+        return mixed.reshape(n, 2, HEADS, 8, -1).transpose(2, 3).reshape(n, t, WIDTH)
+
+
+@pytest.mark.parametrize("method", ["attention", "rollout", "legrad"])
+def test_windows_folded_into_the_batch_are_no_heads(method: str) -> None:
+    """As heads they would be a map of a part of the picture, drawn over the whole."""
+    with pytest.raises(BadInput, match="within windows"):
+        explained(method, Windows)

@@ -27,7 +27,7 @@ def raw_attention(subject: Subject, *, block: int = -1, query: int | None = None
         raise UnknownName(f"block {block}: the model has {len(layers)} attention layers, the first is 0.")
     with torch.no_grad():
         _, taps = subject.forward(subject.x, taps=[layers[block].key])
-    weights = by_head(taps[layers[block].key], subject.x.shape[0])
+    weights = by_head(taps[layers[block].key], subject.x.shape[0], layers[block])
     heads = seen_by(weights, subject, query)
     rows, count, _ = heads.shape
     made = over_places(heads.flatten(0, 1), subject)

@@ -34,12 +34,13 @@ def legrad(subject: Subject) -> Map:
         raise BadInput("legrad sums layers over the same tokens; this model's layers have different numbers.")
     x = subject.x.detach().requires_grad_()
     score, taps = subject.forward(x, taps=[layer.key for layer in layers])
-    weights = [taps[layer.key] for layer in layers]
-    reached = [w for w in weights if w.requires_grad] if score.requires_grad else []
+    reached = [layer for layer in layers if taps[layer.key].requires_grad] if score.requires_grad else []
     slopes: list[Tensor | None] = []
     if reached:
-        slopes += torch.autograd.grad(score.sum(), reached, allow_unused=True)
-    found = [by_head(slope, x.shape[0]) for slope in slopes if slope is not None]
+        weights = [taps[layer.key] for layer in reached]
+        slopes += torch.autograd.grad(score.sum(), weights, allow_unused=True)
+    pairs = zip(slopes, reached, strict=True)
+    found = [by_head(slope, x.shape[0], layer) for slope, layer in pairs if slope is not None]
     if not found:
         raise NoGradientPath("the score does not depend on any attention weight by a differentiable path.")
     total = torch.stack([slope.clamp(min=0).mean((1, 2)) for slope in found]).mean(0)

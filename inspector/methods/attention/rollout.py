@@ -35,7 +35,7 @@ def rollout(
     same = torch.eye(count, dtype=subject.x.dtype, device=subject.x.device)
     total = same.expand(rows, count, count)
     for layer in layers:
-        mixed = 0.5 * _joined(by_head(taps[layer.key], rows), heads) + 0.5 * same
+        mixed = 0.5 * _joined(by_head(taps[layer.key], rows, layer), heads) + 0.5 * same
         total = (mixed / mixed.sum(-1, keepdim=True)) @ total
     note = f"Rollout over {len(layers)} attention layers; it does not depend on the target."
     return over_places(seen_by(total, subject, query), subject, notes=(note,))
