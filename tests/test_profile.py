@@ -26,6 +26,26 @@ def test_every_node_has_a_row(classifier: inspector.Model) -> None:
     assert set(found.overlay) == set(classifier.nodes)
 
 
+def test_values_that_are_alive_are_counted_at_each_node(classifier: inspector.Model) -> None:
+    """By hand: the first map alone, written over by its ReLU; then with it what pooling makes of it."""
+    found = profile(classifier, random_feeds(classifier), runs=2)
+    first, rectified, pooled, squeezed = found.rows[:4]
+    made, smaller, squeeze = 64 * 111 * 111 * 4, 64 * 55 * 55 * 4, 16 * 55 * 55 * 4
+    small = 4096  # what the runtime keeps beside values
+    for row, expected in (
+        (first, made),
+        (rectified, made),
+        (pooled, made + smaller),
+        (squeezed, smaller + squeeze),
+    ):
+        assert row.live_bytes is not None
+        assert expected <= row.live_bytes <= expected + small, row.key
+    assert found.peak_bytes is not None
+    assert max(row.live_bytes or 0 for row in found.rows) <= found.peak_bytes
+    (block,) = found.blocks(dict.fromkeys(classifier.nodes, "all"))
+    assert block.live_bytes == max(row.live_bytes or 0 for row in found.rows)
+
+
 def test_blocks_are_those_of_the_drawing_and_add_up(classifier: inspector.Model) -> None:
     found = inspector.profile(classifier, runs=2)
     assert sum(block.ms for block in found.blocks) == pytest.approx(found.profile.total_ms)

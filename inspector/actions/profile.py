@@ -58,7 +58,9 @@ class Timing(Result):
             f"{self.model} on {found.device}, {found.graph} graph, median of {found.runs} runs: "
             f"{found.wall_ms:.2f} ms a run, {found.total_ms:.2f} ms in {len(found.rows)} nodes{peak}"
         )
-        blocks = Table("block", "nodes", "ms", "share", "output", "weights", box=None, pad_edge=False)
+        blocks = Table(
+            "block", "nodes", "ms", "share", "output", "weights", "alive", box=None, pad_edge=False
+        )
         for block in self.blocks[:_LISTED]:
             blocks.add_row(
                 block.block,
@@ -67,11 +69,14 @@ class Timing(Result):
                 f"{block.share:.1%}",
                 _bytes(block.output_bytes),
                 _bytes(block.weight_bytes),
+                _bytes(block.live_bytes),
             )
         operators = Table("operator", "nodes", "ms", "share", box=None, pad_edge=False)
         for op, count, ms in found.operators()[:_LISTED]:
             operators.add_row(op, str(count), f"{ms:.3f}", f"{ms / (found.total_ms or 1):.1%}")
-        nodes = Table("node", "operator", "ms", "share", "output", "weights", box=None, pad_edge=False)
+        nodes = Table(
+            "node", "operator", "ms", "share", "output", "weights", "alive", box=None, pad_edge=False
+        )
         for row in sorted(found.rows, key=lambda row: -row.ms)[:_LISTED]:
             nodes.add_row(
                 row.key,
@@ -80,6 +85,7 @@ class Timing(Result):
                 f"{row.share:.1%}",
                 _bytes(row.output_bytes),
                 _bytes(row.weight_bytes),
+                _bytes(row.live_bytes),
             )
         rest = f"The {_LISTED} slowest of {len(found.rows)} nodes; --json lists all."
         lines: list[RenderableType] = [head, "", blocks, "", operators, "", nodes]
@@ -106,6 +112,8 @@ def profile(
     seed: int = 0,
 ) -> Timing:
     """Measure time, bytes and memory of every node, mapped to blocks and source layers.
+
+    Alive are the bytes of all values that are needed when a node, or the fullest node of a block, has run.
 
     Args:
         model: The model file.
@@ -137,7 +145,9 @@ def _places(block: Block, depth: int) -> dict[str, str]:
     return found
 
 
-def _bytes(number: int) -> str:
+def _bytes(number: int | None) -> str:
+    if number is None:
+        return "–"
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if number >= size:
             return f"{number / size:.3g} {unit}"

@@ -33,7 +33,8 @@ class NodeTime:
     """One operator as it ran. `ms` is the median over the runs, without the nodes of its bodies.
 
     `calls` counts executions in one run (iterations of a `Loop`, 0 for a branch not taken). Bytes are of
-    the outputs, of all inputs computed before, and of the weights read.
+    the outputs, of all inputs computed before, of the weights read, and of all values that are alive when
+    the node has run (None where the runtime says nothing, or the node did not run in the first run).
     """
 
     key: str
@@ -45,12 +46,13 @@ class NodeTime:
     output_bytes: int
     input_bytes: int
     weight_bytes: int
+    live_bytes: int | None
     provider: str
 
 
 @dataclass(frozen=True)
 class BlockTime:
-    """The nodes of one block together."""
+    """The nodes of one block together; `live_bytes` are the most that are alive in it."""
 
     block: str
     ms: float
@@ -58,6 +60,7 @@ class BlockTime:
     nodes: int
     output_bytes: int
     weight_bytes: int
+    live_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,7 @@ class Profile:
                 len(rows),
                 sum(row.output_bytes for row in rows),
                 sum(row.weight_bytes for row in rows),
+                max((row.live_bytes for row in rows if row.live_bytes is not None), default=None),
             )
             for block, rows in groups.items()
         ]
@@ -152,9 +156,9 @@ def profile(
             for _ in track(range(runs + 1), "Profiling"):
                 run(session, feeds)
         events: list[dict[str, Any]] = json.loads(Path(session.ort.end_profiling()).read_text("utf-8"))
-    timed = _by_run(events)[1:]
-    rows = _rows(model, timed)
-    walls = sorted(_wall(events))[: runs + 1]
+    first, *timed = _by_run(events)
+    rows = _rows(model, timed, _live(first))
+    walls = _wall(events)[1:]
     peaks = [int(e["args"]["mem_bytes_in_use"]) for e in events if "mem_bytes_in_use" in e.get("args", {})]
     notes = (session.note,) if session.note else ()
     return Profile(
@@ -193,10 +197,22 @@ def _by_run(events: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def _wall(events: Iterable[dict[str, Any]]) -> list[float]:
-    return [e["dur"] / 1000 for e in events if e["name"] == "model_run"]
+    spans = sorted((e["ts"], e["dur"]) for e in events if e["name"] == "model_run")
+    return [duration / 1000 for _, duration in spans]
 
 
-def _rows(model: Model, timed: list[list[dict[str, Any]]]) -> tuple[NodeTime, ...]:
+def _live(first: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Bytes alive after each node of the first run; later ones have one block planned for all values."""
+    found: dict[str, int] = {}
+    for event in first:
+        alive = event["args"].get("mem_bytes_requested_in_use")
+        if alive is not None:
+            key = event["name"].removesuffix(_SUFFIX)
+            found[key] = max(found.get(key, 0), int(alive))
+    return found
+
+
+def _rows(model: Model, timed: list[list[dict[str, Any]]], live: Mapping[str, int]) -> tuple[NodeTime, ...]:
     keys = {event["name"].removesuffix(_SUFFIX): event for run_events in timed for event in run_events}
     spent = {key: [0.0] * len(timed) for key in keys}
     calls = dict.fromkeys(keys, 0)
@@ -210,12 +226,20 @@ def _rows(model: Model, timed: list[list[dict[str, Any]]]) -> tuple[NodeTime, ..
     total = sum(medians.values()) or 1.0
     order = {key: index for index, key in enumerate(model.nodes)}
     return tuple(
-        _row(model, key, keys[key]["args"], medians[key], total, calls[key] / max(1, len(timed)))
+        _row(model, key, keys[key]["args"], medians[key], total, calls[key] / max(1, len(timed)), live)
         for key in sorted(keys, key=lambda k: order.get(k, len(order)))
     )
 
 
-def _row(model: Model, key: str, facts: Mapping[str, Any], ms: float, total: float, calls: float) -> NodeTime:
+def _row(
+    model: Model,
+    key: str,
+    facts: Mapping[str, Any],
+    ms: float,
+    total: float,
+    calls: float,
+    live: Mapping[str, int],
+) -> NodeTime:
     node = model.nodes.get(key) or model.nodes.get(key.split("_token_")[0])
     return NodeTime(
         key,
@@ -227,6 +251,7 @@ def _row(model: Model, key: str, facts: Mapping[str, Any], ms: float, total: flo
         int(facts.get("output_size", 0)),
         int(facts.get("activation_size", 0)),
         _weight_bytes(model, node) if node is not None else int(facts.get("parameter_size", 0)),
+        live.get(key),
         str(facts.get("provider", "")).removesuffix("ExecutionProvider"),
     )
 
