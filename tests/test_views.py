@@ -331,6 +331,34 @@ def test_a_line_of_values_is_no_map() -> None:
     assert "128 steps" in long.caption
 
 
+def test_a_histogram_has_the_colours_of_the_maps() -> None:
+    cells = np.append(np.linspace(0, 1, 999), 100.0).reshape(1, 25, 40)
+    end = colors.color_table("viridis")[-1]
+
+    def strong(figure: views.Figure) -> int:
+        return int((pixels(figure) == end).all(axis=-1).sum())
+
+    assert "≥ " in "".join(svg_root(views.draw_tiles(cells, media=SVG)).itertext())
+    assert strong(views.draw_histogram(cells)) > 10 * strong(views.draw_histogram(cells, clip=0.0))
+
+
+def test_a_bar_that_towers_over_the_others_is_cut_and_numbered() -> None:
+    cells = np.concatenate([np.zeros(5000), np.linspace(0.01, 1, 800)])
+    cut = views.draw_histogram(cells)
+    plain = views.draw_histogram(cells[4900:])
+    end = colors.color_table("viridis")[200]
+    assert cut.digest != plain.digest
+    near = np.abs(pixels(cut).astype(int) - end).sum(axis=-1) < 12
+    assert near.any(axis=1).sum() > 150  # bars of middling colour stand as high as if there were no zeros
+    assert "86.2 % zeros" in cut.caption
+
+
+def test_own_scales_say_what_lies_beyond_them() -> None:
+    cells = np.append(np.linspace(0, 1, 999), 100.0).reshape(1, 25, 40)
+    assert "up to 0.5 % of its values beyond" in views.draw_tiles(cells, shared=False).caption
+    assert "beyond" not in views.draw_tiles(cells, shared=False, clip=0.0).caption
+
+
 def test_a_share_of_less_than_one_value_is_not_cut_off() -> None:
     assert normalize.scale_of(np.arange(9.0), clip=0.5).clipped == (False, False)
     assert normalize.scale_of(np.arange(999.0), clip=0.5).clipped == (False, True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
@@ -13,12 +15,14 @@ from inspector.views.charts import draw_chart, quiet_axes
 from inspector.views.colors import SERIES, color_table
 from inspector.views.figure import PNG, Figure, Media
 from inspector.views.normalize import Scale, scale_of
+from inspector.views.tiles import CLIP
 from inspector.views.values import Array, Facts, as_floats, facts_of
 from inspector.views.wording import count_text, number, sentences, shape_text
 
 __all__ = ["draw_histogram", "facts_text", "paint_histogram"]
 
 BINS = 80
+TOWERS = 4.0  # times the second highest bar
 
 
 def draw_histogram(
@@ -29,21 +33,21 @@ def draw_histogram(
     label: str = "value",
     bins: int = BINS,
     log: bool = False,
-    scale: Scale | None = None,
+    clip: float = CLIP,
     colors: str | None = None,
     media: Media = PNG,
 ) -> Figure:
     """Values of any shape as bars, each in the colour its value has on the maps.
 
-    `scale` is the one the maps were drawn with (default: `scale_of(values)`); `log` counts
-    logarithmically. Minimum, maximum, mean, deviation, zeros and what is not finite go to the caption.
+    `clip` (per cent of outliers beyond the scale) is the one of the maps; `log` counts logarithmically.
+    Minimum, maximum, mean, deviation, zeros and what is not finite go to the caption.
     """
     floats = as_floats(values)
     facts = facts_of(floats)
     if facts.finite == 0:
         words = "empty" if floats.size == 0 else f"no finite value: {facts.nan:,} NaN, {facts.inf:,} infinite"
         return notice(f"{words} ({shape_text(floats.shape)})", title=title, media=media)
-    used = scale or scale_of(floats)
+    used = scale_of(floats, clip=clip)
 
     def paint(chart: Chart) -> None:
         axes = chart.subplots()
@@ -93,7 +97,7 @@ def paint_histogram(
     if log:
         axes.set_yscale("log")
     else:
-        axes.set_ylim(0, max(1, counts.max()) * 1.08)
+        axes.set_ylim(0, _top(axes, counts, middles))
     quiet_axes(axes)
     axes.set_ylabel("count (log)" if log else "count")
     if not log:
@@ -102,8 +106,25 @@ def paint_histogram(
     _mark(axes, facts.mean, SERIES[1], f"mean {number(facts.mean)}", "-")
     if low < 0 < high:
         _mark(axes, 0.0, INK, "zero", ":")
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, borderaxespad=0.2)
+    free = 1.0 if np.argmax(counts) < counts.size / 2 else 0.0  # the side without the highest bar
+    corner = "lower right" if free else "lower left"
+    axes.legend(loc=corner, bbox_to_anchor=(free, 1.0), ncols=2, borderaxespad=0.2)
     _scale_strip(axes, low, high, scale, colors)
+
+
+def _top(axes: Axes, counts: npt.NDArray[Any], middles: npt.NDArray[Any]) -> float:
+    """End of the count axis: a bar that towers over the others (zeros behind a ReLU) is cut and numbered."""
+    second, most = np.sort(counts)[-2:]
+    if second == 0 or most < TOWERS * second:
+        return max(1.0, float(most)) * 1.08
+    at = int(np.argmax(counts))
+    side = "left" if at < counts.size / 2 else "right"
+    axes.annotate(
+        f"↑ {most:,} in this bar" if side == "left" else f"{most:,} in this bar ↑",
+        (middles[at], 1.0), xycoords=("data", "axes fraction"), xytext=(-3 if side == "left" else 3, 3),
+        textcoords="offset points", ha=side, va="bottom", fontsize=9,
+    )  # fmt: skip
+    return float(second) * 1.3
 
 
 def _mark(axes: Axes, at: float, color: str, label: str, dashes: str) -> None:

@@ -47,7 +47,7 @@ def draw_planes(
     count = min(values.shape[0], MOST)
     titles = list(names) if names is not None else _plane_names(values.shape[0])
     original = None if picture is None else as_picture(picture)
-    scale, own = scale_of(values), scale_of(values[plane])
+    scale = scale_of(values)  # one for plane and histogram, so that a colour means one number
 
     def paint(chart: Chart) -> None:
         columns = count + 1 + (original is not None)
@@ -62,8 +62,8 @@ def draw_planes(
             _show(
                 row[left + c], colorize(scale_of(values[c], signed=False).place(values[c]), "gray"), titles[c]
             )
-        _show(row[-1], colorize(own.place(values[plane]), own.colors), f"{titles[plane]}, pseudo-colour")
-        add_scale(upper, row[-1], own)
+        _show(row[-1], colorize(scale.place(values[plane]), scale.colors), f"{titles[plane]}, pseudo-colour")
+        add_scale(upper, row[-1], scale)
         axes = lower.subplots()
         paint_histogram(axes, values, facts, scale)
         axes.set_xlabel("value in the tensor")

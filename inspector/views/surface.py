@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure as Chart
+from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d import Axes3D
 
 from inspector.views.canvas import notice
@@ -49,6 +50,8 @@ def draw_surface(
         flat.imshow(colorize(scale.place(cells), palette), interpolation="nearest")
         flat.set_xlabel("x")
         flat.set_ylabel("y")
+        for axis in (flat.xaxis, flat.yaxis, high.xaxis, high.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
         y, x = np.meshgrid(*(np.linspace(0, n - 1, m) for n, m in zip(cells.shape, mesh.shape, strict=True)),
                            indexing="ij")  # fmt: skip
         faces = color_table(palette)[_indices(scale.place(mesh))] / 255

@@ -25,7 +25,7 @@ from inspector.views.figure import PNG, Figure, Media
 from inspector.views.grid import Grid, grid_for, room_for, zoom_for
 from inspector.views.normalize import Scale, scale_of
 from inspector.views.values import Array, expect_axes, facts_of
-from inspector.views.wording import not_finite_text, sentences, shape_text
+from inspector.views.wording import not_finite_text, number, sentences, shape_text
 
 __all__ = ["PAGE", "chosen", "draw_tiles", "drawn_note", "shown_text"]
 
@@ -90,12 +90,17 @@ def draw_tiles(
             canvas, grid.size[0] + 22, grid.head, max(60, min(grid.size[1] - grid.head, 420)), scale, palette
         )
     facts = facts_of(values)
+    beyond = (
+        f", up to {number(clip)} % of its values beyond it" if any(any(s.clipped) for s in scales) else ""
+    )
     each, one_scale = ("Each", "One scale for all") if values.shape[0] > 1 else ("It", "Scale")
     caption = sentences(
         note,
         shown_text(picked, values.shape[0], noun),
         f"{each} is {shape_text(values.shape[1:])}{drawn_note(values.shape[1:], (height, width))}",
-        f"{one_scale}: {scale.sentence}" if shared else f"Each {noun} on its own scale, written below it",
+        f"{one_scale}: {scale.sentence}"
+        if shared
+        else f"Each {noun} on its own scale, written below it{beyond}",
         not_finite_text(facts.nan, facts.inf),
     )
     return canvas.figure(title=title, caption=caption, media=media)
