@@ -125,6 +125,38 @@ def test_the_bars_of_a_batch_say_whose_they_are(classifier: inspector.Model, fix
     assert "item 0 of 2" in figures["logits"].caption
 
 
+SQUEEZENETS = (
+    "squeezenet1_1_imagenet.safetensors",
+    "squeezenet1_1_imagenet_state_dict.pth",
+    "squeezenet1_1_imagenet.weights.h5",
+    "ndf_squeezenet_weights.pkl",
+    "squeezenet1_1_imagenet.h5",
+)
+
+
+@pytest.mark.parametrize("name", SQUEEZENETS)
+def test_first_kernels_are_found_in_files_without_layers_too(
+    classifier: inspector.Model, shared_models: Path, name: str
+) -> None:
+    expected = kernels(classifier).array
+    drawn = kernels(shared_models / "imagenet_squeezenet1_1" / name)
+    assert np.array_equal(drawn.array, expected)
+    assert "Kernels 64×3×3×3" in drawn.figure.caption
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_no_kernels_at_all_is_refused(classifier: inspector.Model, limit: int) -> None:
+    with pytest.raises(inspector.InspectorError, match="at least one kernel"):
+        kernels(classifier, limit=limit)
+
+
+def test_where_numbers_become_none_is_told(classifier: inspector.Model) -> None:
+    x = np.ones((1, 3, 224, 224), np.float32)
+    x[0, 0, 5, 5] = np.nan
+    found = features(classifier, {"image": x}, values=["relu", "conv2d"], stats_only=True)
+    assert any("the first in graph order is conv2d (" in note for note in found.notes)
+
+
 def test_what_the_system_refuses_is_told_without_a_trace(fixtures: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     command = [sys.executable, "-m", "inspector.cli", "features", str(fixtures / "squeezenet1_1.onnx")]

@@ -73,7 +73,8 @@ class Features(Result):
             table.add_row(row["key"], shape, *("–" if n is None else f"{n:.4g}" for n in numbers), zeros)
         lines: list[RenderableType] = [table, ""]
         lines += [self.plan.explain(), ""] * self.explained
-        lines.append(f"{len(self.rows)} values of the {self.graph} graph, on {self.device}.")
+        values = f"{len(self.rows):,} value{'s' * (len(self.rows) != 1)}"
+        lines.append(f"{values} of the {self.graph} graph, on {self.device}.")
         lines += [f"Note: {note}" for note in self.notes]
         if self.folder is not None:
             lines.append(f"Written to {self.folder}/; open {self.folder}/index.html.")
@@ -183,10 +184,21 @@ def _result(
     untaken = len(prepared.plan.keys) - len(rows)
     if untaken > 0:
         notes.append(f"{untaken} values were not computed for this input (branches that did not run).")
+    notes += _not_finite(rows)
     return Features(
         prepared.model.name, tuple(rows), prepared.plan.mode, prepared.runner.device, tuple(notes),
         prepared.plan, folder, explain, inputs, drawn,
     )  # fmt: skip
+
+
+def _not_finite(rows: list[dict[str, Any]]) -> list[str]:
+    """Where numbers that are none first appear: what follows has them from there."""
+    bad = [row for row in rows if (row.get("nan") or 0) + (row.get("inf") or 0)]
+    if not bad:
+        return []
+    counts = f"{bad[0]['nan'] or 0:,} NaN, {bad[0]['inf'] or 0:,} infinite"
+    hold = f"{len(bad):,} values hold" if len(bad) > 1 else "1 value holds"
+    return [f"{hold} NaN or infinity, the first in graph order is {bad[0]['key']} ({counts})."]
 
 
 def _values(prepared: Prepared, inputs: Inputs) -> Iterator[tuple[str, np.ndarray[Any, np.dtype[Any]]]]:

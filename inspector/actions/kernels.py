@@ -25,6 +25,9 @@ _CONVOLUTIONS = ("Conv", "ConvTranspose", "QLinearConv", "ConvInteger")
 _KERNEL_INPUT = {"QLinearConv": 3}
 _MATRICES = ("Gemm", "MatMul")
 
+LARGEST_KERNEL = 11
+"""Cells a side; a larger axis of a weight counts channels."""
+
 
 @dataclass(frozen=True)
 class Kernels(Result):
@@ -79,8 +82,10 @@ def kernels(
         limit: How many kernels to draw at most.
         scale: One scale for all kernels, or each its own; by default shared, but own for colour tiles.
     """
+    if limit is not None and limit < 1:
+        raise BadInput(f"limit={limit}: at least one kernel must be asked for.")
     node, weight = _find(model, layer)
-    array = weight.array()
+    array = weight.array() if node is not None else _outputs_first(weight.array())
     if node is not None and node.op == "ConvTranspose":
         array = array.swapaxes(0, 1)
     elif node is not None and _is_matrix(node, array):
@@ -104,7 +109,7 @@ def _find(model: Model, layer: str | None) -> tuple[Node | None, Weight]:
     candidates = [(node, weight) for node in model.nodes.values() if (weight := _kernel_of(model, node))]
     if layer is None:
         if not candidates:
-            raise BadInput(f"{model.name} has no convolution and no matrix product with a stored weight.")
+            return None, _looks_like_kernels(model)
         convolutions = [pair for pair in candidates if pair[0].op in _CONVOLUTIONS]
         return (convolutions or candidates)[0]
     if layer in model.weights:
@@ -116,6 +121,32 @@ def _find(model: Model, layer: str | None) -> tuple[Node | None, Weight]:
         known = [*(node.scope or node.key for node, _ in candidates), *(w.name for _, w in candidates)]
         raise UnknownName.among("layer with kernels", layer, dict.fromkeys(known))
     return hits[0]
+
+
+def _looks_like_kernels(model: Model) -> Weight:
+    """The first weight of a file without layers whose shape is that of a picture's kernels."""
+    for weight in model.weights.values():
+        if len(weight.shape) == 4 and 1 < max(_space(weight.shape)) <= LARGEST_KERNEL:
+            return weight
+    raise BadInput(
+        f"{model.name} has no convolution and no matrix product with a stored weight. Name a weight with "
+        "--layer; `inspector export-weights` lists them."
+    )
+
+
+def _space(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The two axes of space of a bare weight: the first ones as Keras stores kernels, else the last."""
+    return shape[:2] if _is_keras(shape) else shape[2:]
+
+
+def _is_keras(shape: tuple[int, ...]) -> bool:
+    """Whether (h, w, in, out) is likelier than (out, in, h, w)."""
+    return len(shape) == 4 and shape[0] == shape[1] < shape[3] != shape[2]
+
+
+def _outputs_first(array: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
+    """A bare weight as (out, in, *space)."""
+    return array.transpose(3, 2, 0, 1) if _is_keras(array.shape) else array
 
 
 def _kernel_of(model: Model, node: Node) -> Weight | None:
