@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,11 +13,11 @@ import onnx
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto
 from torch import Tensor
 
-from inspector.autograd import bodies, narrow
+from inspector.autograd import bodies, conforming, narrow
 from inspector.autograd.attributes import Loader, collect, resolve, schema_of
 from inspector.autograd.program import Block, Step
 from inspector.autograd.registry import canonical, find, operators
-from inspector.errors import UnsupportedOperator
+from inspector.errors import BadFile, UnsupportedOperator
 
 __all__ = ["Compiler", "Scope", "finished"]
 
@@ -43,15 +44,18 @@ class Scope:
         self.keys[name] = self.prefix + name
         return self.keys[name]
 
-    def look_up(self, name: str) -> str | None:
-        """The key of a value read here; None for the empty name."""
+    def look_up(self, name: str, reader: str) -> str | None:
+        """The key of a value that `reader` reads here; None for the empty name."""
         if not name:
             return None
         if name in self.keys:
             return self.keys[name]
         if self.outer is None:
-            raise UnsupportedOperator(f"value {name!r} is read before anything makes it")
-        key = self.outer.look_up(name)
+            raise BadFile(
+                f"{reader} reads value {name!r}, and nothing before it makes one of that name "
+                "(ONNX nodes stand in the order in which they run)"
+            )
+        key = self.outer.look_up(name, reader)
         if key is not None:
             self.captures[key] = None
         return key
@@ -70,13 +74,14 @@ class Compiler:
     """Compiles the graphs of one model.
 
     `weights` collects its initializers and constants by value key, `numbers` the keys of constants that are
-    one float.
+    one float; `within` are the functions whose bodies are being compiled.
     """
 
     opsets: dict[str, int]
     functions: Mapping[tuple[str, str, str], FunctionProto]
     load: Loader
     prefer_bodies: bool = False
+    within: tuple[tuple[str, str, str], ...] = ()
     weights: dict[str, Any] = field(default_factory=dict[str, Any])
     numbers: set[str] = field(default_factory=set[str])
 
@@ -90,15 +95,20 @@ class Compiler:
             self.weights[str(key)] = collect({"value": holder}, None, self.load)["value"]
         inputs = tuple(str(scope.define(value.name)) for value in graph.input)
         steps = self._steps(graph.node, scope, {})
-        outputs = tuple(scope.look_up(value.name) for value in graph.output)
+        outputs = tuple(scope.look_up(value.name, "the output list") for value in graph.output)
         return finished(Block(scope.prefix, inputs, outputs, steps, tuple(scope.captures)))
 
     def function(
         self, function: FunctionProto, references: Mapping[str, AttributeProto], prefix: str
     ) -> Block:
         """A block for a function body called with these attributes; its constants stay inside the block."""
+        called = (canonical(function.domain), function.name, function.overload)
+        if called in self.within:
+            raise BadFile(
+                f"function {function.domain}::{function.name} calls itself, at {prefix.rstrip('/')!r}"
+            )
         opsets = {canonical(item.domain): item.version for item in function.opset_import}
-        inner = Compiler({**self.opsets, **opsets}, self.functions, self.load)
+        inner = Compiler({**self.opsets, **opsets}, self.functions, self.load, within=(*self.within, called))
         scope = Scope(prefix)
         inputs = tuple(str(scope.define(name)) for name in function.input)
         steps = inner._steps(function.node, scope, references)
@@ -118,7 +128,7 @@ class Compiler:
                 if isinstance(value, Tensor) and value.is_floating_point() and value.numel() == 1:
                     self.numbers.add(name)
                 continue
-            inputs = tuple(scope.look_up(name) for name in node.input)
+            inputs = tuple(scope.look_up(name, f"{node.op_type} {key!r}") for name in node.input)
             step = self._step(node, key, given, inputs, scope)
             steps.append(dataclasses.replace(step, outputs=tuple(scope.define(name) for name in node.output)))
         return tuple(steps)
@@ -137,6 +147,9 @@ class Compiler:
         schema = schema_of(node.op_type, domain, opset)
         local = self.functions.get((domain, node.op_type, node.overload))
         found = None if local is not None else find(node.op_type, domain, opset)
+        where = f"{node.op_type} {key!r} ({domain or 'ai.onnx'} opset {opset})"
+        if local is None:
+            conforming.check(node, where, given, schema)
         if found is not None and not (self.prefer_bodies and bodies.has_body(schema)):
             blocks = {
                 name: self._subgraphs(attribute, f"{key}.{name}/", scope)
@@ -150,8 +163,8 @@ class Compiler:
             unknown = [n for n in given if n not in attributes and n in values]
             if unknown:
                 raise UnsupportedOperator(
-                    f"{node.op_type} {key!r} ({domain or 'ai.onnx'} opset {opset}): attribute {unknown[0]!r} "
-                    f"is not known; known are {', '.join(found.parameters) or 'none'}"
+                    f"{where}: attribute {unknown[0]!r} is not known; "
+                    f"known are {', '.join(found.parameters) or 'none'}"
                 )
             return Step(
                 key,
@@ -203,6 +216,9 @@ def _constant(given: Mapping[str, AttributeProto], load: Loader) -> Any:
 def _unknown(node: NodeProto, key: str, domain: str, opset: int) -> str:
     newer = [o.since for o in operators() if (o.domain, o.name) == (domain, node.op_type)]
     same = sorted({o.name for o in operators() if o.domain == domain})
+    alike = {name.lower(): name for name in same}
+    near = [(alike[n], domain) for n in difflib.get_close_matches(node.op_type.lower(), alike, cutoff=0.75)]
+    elsewhere = sorted({(o.name, o.domain) for o in operators() if o.name == node.op_type})
     if domain == BLOCKED:
         exists = (
             "ONNX Runtime wrote it when it optimised the file for one processor, whose blocks of channels no "
@@ -210,6 +226,9 @@ def _unknown(node: NodeProto, key: str, domain: str, opset: int) -> str:
         )
     elif newer:
         exists = f"it exists from opset {min(newer)} on"
+    elif near or elsewhere:
+        known = [f"{name} of {item or 'ai.onnx'}" for name, item in (*near, *elsewhere)]
+        exists = f"near are {', '.join(known)}"
     elif same:
         exists = f"this domain has {len(same)} others"
     else:

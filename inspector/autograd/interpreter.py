@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -213,5 +214,7 @@ def describe(value: Any) -> str:
         return "absent"
     if isinstance(value, list):
         return f"list of {len(value)}"
-    kind = "string" if not hasattr(value, "device") else str(getattr(value, "dtype", "narrow")).split(".")[-1]
+    kind = (
+        "string" if isinstance(value, np.ndarray) else str(getattr(value, "dtype", "narrow")).split(".")[-1]
+    )
     return f"{kind}{list(value.shape)}"

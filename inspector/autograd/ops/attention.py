@@ -51,6 +51,10 @@ def attention_25(
     context: Context,
 ) -> tuple[Tensor | None, ...]:
     packed = q.ndim == 3
+    if not packed and q.ndim != 4:
+        raise ValueError(f"Q has {q.ndim} axes; it is (n, tokens, heads x size) or (n, heads, tokens, size)")
+    if packed and not (q_num_heads and kv_num_heads):
+        raise ValueError("Q has 3 axes, so q_num_heads and kv_num_heads must say how many heads they hold")
     if packed:
         q, k, v = _heads(q, q_num_heads), _heads(k, kv_num_heads), _heads(v, kv_num_heads)
     past = 0 if past_key is None else past_key.shape[2]

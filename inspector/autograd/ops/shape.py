@@ -78,6 +78,8 @@ def flatten(x: Any, *, axis: int) -> Any:
 @operator("Transpose", since=1)
 def transpose(x: Any, *, perm: list[int] | None) -> Any:
     order = perm if perm is not None else list(range(x.ndim))[::-1]
+    if sorted(order) != list(range(x.ndim)):
+        raise ValueError(f"perm {order} is no order of {x.ndim} axes")
     return moved(lambda t: t.permute(order), x)
 
 
