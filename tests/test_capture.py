@@ -216,6 +216,14 @@ def test_the_spread_is_right_where_the_mean_is_far_from_zero() -> None:
     np.testing.assert_allclose(np.sqrt(channels["variance"]), wanted.std((2, 3)), rtol=0.02)
 
 
+def test_graphs_too_old_for_counters_are_measured_outside(fixtures: Path) -> None:
+    model = inspector.open_model(fixtures / "models" / "initializers_as_inputs.onnx")
+    assert model.proto.opset_import[0].version < 7
+    feeds = random_feeds(model)
+    counted, raw = capture(model, feeds, strategy="statistics"), capture(model, feeds)
+    assert {key: counted.statistics[key] for key in raw} == {key: measure(raw[key]) for key in raw}
+
+
 def test_counters_stand_right_behind_their_producers(classifier: inspector.Model) -> None:
     runner = prepare(classifier, random_feeds(classifier), strategy="statistics").runner
     nodes = runner.counters.proto.graph.node

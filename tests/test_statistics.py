@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import inspector
-from inspector.errors import BadInput
+from inspector.errors import BadInput, UnknownName
 from inspector.execution import data_statistics
 from inspector.execution.channel_counts import ChannelCounts
 from inspector.progress import listening
@@ -98,7 +98,10 @@ def test_empty_folders_and_folders_without_good_files_are_refused(tmp_path: Path
         data_statistics(units(), tmp_path)
     (tmp_path / "broken.png").write_bytes(b"nothing")
     with pytest.raises(BadInput, match="none of 1 files"):
-        data_statistics(units(), tmp_path)
+        data_statistics(units(), tmp_path, state=tmp_path / "state")
+    assert not (tmp_path / "state").exists()  # it would refuse the recipe that is right
+    with pytest.raises(UnknownName, match="no preprocess preset is called 'nope'"):
+        data_statistics(units(), tmp_path, preprocess="nope")
 
 
 def test_merged_counts_equal_one_pass() -> None:

@@ -23,6 +23,9 @@ __all__ = ["Counters", "add_statistics"]
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+OLDEST = 7
+"""Operator set from which the counting nodes can be run."""
+
 COUNTED = ("min", "max", "mean", "spread")
 _OPERATORS = {"min": "ReduceMin", "max": "ReduceMax", "mean": "ReduceMean", "spread": "ReduceSumSquare"}
 _COUNTABLE = frozenset(("float32", "float16", "float64"))
@@ -77,12 +80,13 @@ def add_statistics(proto: onnx.ModelProto, keys: Iterable[str], values: Mapping[
     """The graph with min, max, mean and squared spread of each keyed value over all axes but the first two.
 
     Values of fewer than three axes are reduced over everything behind the first; float16 is counted as
-    float32. Only top-level values of floating type and known shape are counted. The graph must be in order.
+    float32. Only top-level values of floating type and known shape are counted, and none before operator
+    set 7, whose Sub ONNX Runtime does not have. The graph must be in order.
     """
     changed = onnx.ModelProto()
     changed.CopyFrom(proto)
     opset = max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1)
-    wanted = set(keys)
+    wanted = set(keys) if opset >= OLDEST else set[str]()
     order: list[onnx.NodeProto] = []
     counted: list[str] = []
     for node in proto.graph.node:

@@ -21,7 +21,7 @@ from inspector.execution.channel_counts import ChannelCounts, Spread
 from inspector.execution.data_folder import data_files
 from inspector.execution.engines import run_each
 from inspector.execution.inputs import read_inputs
-from inspector.execution.preprocess import Preprocess
+from inspector.execution.preprocess import Preprocess, parse_preprocess
 from inspector.execution.streaming import drain
 from inspector.model import Model
 from inspector.progress import track
@@ -134,6 +134,8 @@ def data_statistics(
         BadInput: the folder holds no file that can be fed, or none of them could be read.
     """
     files = data_files(Path(folder))
+    if preprocess is not None:
+        parse_preprocess(preprocess)  # a recipe that does not exist is no fault of every single file
     job = _Job(model, values, preprocess, device, budget)
     mark = job.mark()
     if state is not None:
