@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 
 from inspector import methods, views
 from inspector.actions.parameters import Flag, OutputFile
@@ -65,13 +65,13 @@ class Judgement(Result):
         """A row a method, a column a measure with the direction that is good; then agreement and notes."""
         known, found = methods.known_measures(), self.evaluation
         heads = [f"{name} {'↑' if known[name].better == 'higher' else '↓'}" for name in self._columns()]
-        table = Table("method", *heads, box=None, pad_edge=False)
+        table = _table("method", heads)
         for name, row in found.measurements.items():
             cells = (f"{row[m].value:.3g}" if m in row else "–" for m in self._columns())
             table.add_row(name, *cells)
         lines: list[RenderableType] = [f"{self.model}: {self.target} ({self.score:.4g})", table]
         if found.agreement.size > 1:
-            alike = Table("rank correlation", *found.maps, box=None, pad_edge=False)
+            alike = _table("rank correlation", list(found.maps))
             for name, numbers in zip(found.maps, found.agreement, strict=True):
                 alike.add_row(name, *(f"{number:.2f}" for number in numbers))
             lines += ["", alike]
@@ -192,6 +192,11 @@ def _write(result: Judgement, path: Path | None) -> tuple[Path, ...]:
     drawn = result.drawn(views.media_for(path))
     names = {name: path if i == 0 else path.with_stem(f"{path.stem}-{name}") for i, name in enumerate(drawn)}
     return tuple(drawn[name].save(file) for name, file in names.items())
+
+
+def _table(first: str, heads: list[str]) -> Table:
+    """No name is cut off where the terminal is narrow."""
+    return Table(*(Column(head, overflow="fold") for head in (first, *heads)), box=None, pad_edge=False)
 
 
 def _listed(text: str) -> list[str]:

@@ -79,8 +79,9 @@ def settle_target(
     name = next(iter(outputs))
     if isinstance(spec, str) and spec not in ("", "top") and not spec.lstrip("-").isdigit():
         found = _labelled(model, spec)
-        if found is None and _is_expression(spec, outputs):
-            return Target(name, None, expression=spec)
+        read = _outputs_in(spec, outputs) if found is None else []
+        if read:
+            return Target(read[0], None, expression=spec)
         if found is None:
             hint = f"An index works too, or an expression of the outputs: {', '.join(list(outputs)[:5])}."
             raise UnknownName.among("class", spec, model_labels(model), hint)
@@ -133,13 +134,15 @@ _OPERATIONS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
 }
 
 
-def _is_expression(text: str, outputs: Mapping[str, Tensor]) -> bool:
+def _outputs_in(text: str, outputs: Mapping[str, Tensor]) -> list[str]:
+    """The outputs that an expression reads, in its order; none where it is no expression of them."""
     try:
         tree = ast.parse(_quoted(text, outputs), mode="eval")
     except SyntaxError:
-        return False
-    known = {name for name in outputs if name.isidentifier()} | {f"_output_{i}" for i in range(len(outputs))}
-    return any(isinstance(node, ast.Name) and node.id in known for node in ast.walk(tree))
+        return []
+    known = {name: name for name in outputs if name.isidentifier()}
+    known |= {f"_output_{i}": name for i, name in enumerate(sorted(outputs, key=len, reverse=True))}
+    return [known[node.id] for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in known]
 
 
 def _quoted(text: str, outputs: Mapping[str, Tensor]) -> str:

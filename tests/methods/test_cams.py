@@ -37,10 +37,39 @@ def test_xgrad_cam_is_grad_cam_on_a_linear_head(maps: dict[str, Any]) -> None:
     np.testing.assert_allclose(maps["xgrad-cam"].at_layer, maps["grad-cam"].at_layer, rtol=0, atol=1e-7)
 
 
-def test_grad_cam_peaks_on_the_cup(maps: dict[str, Any]) -> None:
-    row, column = np.unravel_index(maps["grad-cam"].at_layer[0].argmax(), (13, 13))
-    assert 3 <= row <= 6
-    assert 3 <= column <= 8
+BOXES = {
+    "coffee.png": (30, 135, 45, 185),  # the cup
+    "chelsea.png": (90, 215, 15, 200),  # eyes, nose and whiskers
+    "rocket.jpg": (65, 224, 100, 155),  # the rocket and what it stands on
+}
+"""Top, bottom, left and right of the object in the 224 × 224 that the net sees, drawn by hand."""
+
+
+@pytest.mark.parametrize("picture", BOXES)
+def test_grad_cam_peaks_on_the_object_of_every_shipped_picture(
+    classifier: inspector.Model, picture: str
+) -> None:
+    found = inspector.attribute(classifier, str(COFFEE.parent / picture), "grad-cam")
+    row, column = np.unravel_index(found.values[0].argmax(), (224, 224))
+    top, bottom, left, right = BOXES[picture]
+    assert top <= row < bottom
+    assert left <= column < right
+
+
+def test_grad_cam_peaks_on_the_horse(classifier: inspector.Model, shared_models: Path) -> None:
+    """A silhouette is its own mask."""
+    found = inspector.attribute(classifier, str(shared_models / "images" / "horse.png"), "grad-cam")
+    assert found.picture is not None
+    row, column = np.unravel_index(found.values[0].argmax(), (224, 224))
+    assert found.picture[row, column].max() < 128
+
+
+def test_an_expression_is_explained_at_a_layer_that_leads_to_it(shared_models: Path, fixtures: Path) -> None:
+    """The first output of this net, boxes, hangs on another branch than the faces it is asked for."""
+    net = shared_models / "mtcnn" / "onnx" / "pnet.onnx"
+    found = inspector.attribute(net, str(fixtures / "coffee.png"), "grad-cam", "softmax[:, :, 1].max()")
+    assert found.target.value == "softmax"
+    assert found.values.shape == (1, 224, 224)
 
 
 def test_principal_map_is_the_singular_vector_with_its_sign_fixed() -> None:

@@ -137,6 +137,12 @@ def test_a_method_that_refuses_leaves_the_others(linear: inspector.Model) -> Non
         judged(linear, ["rollout"], ["sparseness"])
 
 
+def test_what_methods_say_about_their_maps_is_said_here_too(classifier: inspector.Model) -> None:
+    subject = methods.prepare(classifier, str(COFFEE))
+    notes = methods.evaluate(subject, ["guided-backprop", "gradient"], ["sparseness"]).notes
+    assert sum("Guided backpropagation draws edges" in note for note in notes) == 1
+
+
 def test_two_equal_calls_give_equal_numbers(linear: inspector.Model) -> None:
     measures = ["insertion", "infidelity", "max-sensitivity", "randomisation", "road"]
     one, two = (judged(linear, ["gradient-x-input"], measures) for _ in range(2))

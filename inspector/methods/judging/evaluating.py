@@ -70,7 +70,8 @@ def evaluate(
                 refused[f"{row.name} of {name}"] = str(why)
     if not maps:
         raise BadInput(next(iter(refused.values()), "no method was named. `inspector methods` lists them."))
-    notes = [note for row in found.values() for one in row.values() for note in one.notes]
+    notes = [note for made in maps.values() for note in made.notes]
+    notes += [note for row in found.values() for one in row.values() for note in one.notes]
     alike = [made for made in maps.values() if over_places(made).shape == subject.input_size()]
     together = (
         agreement([over_places(made) for made in alike]) if len(alike) == len(maps) else np.zeros((0, 0))
