@@ -63,6 +63,22 @@ def caches(width: int) -> list[Callable[[np.random.Generator], Array]]:
 CACHES, WIDE = caches(4), caches(8)
 
 FUSED = [
+    Case("below", "Trilu", feeds(real(2, 3, 4), value(1, "int64")), {"upper": 0}),
+    Case("above", "Trilu", feeds(real(3, 4))),
+    *(
+        Case(
+            f"{mode}-{padding}-{align}",
+            "GridSample",
+            feeds(real(1, 2, 4, 5), real(1, 3, 3, 2, scale=0.5)),
+            {"mode": mode, "padding_mode": padding, "align_corners": align},
+            loose=1e-4,
+        )
+        for mode, padding, align in (
+            ("bilinear", "zeros", 0),
+            ("bicubic", "border", 1),
+            ("nearest", "reflection", 1),
+        )
+    ),
     *(
         Case(
             f"conv-{name}",
@@ -324,6 +340,28 @@ ATTENTION = [
 ]
 
 QUANTISED = [
+    Case(
+        "last",
+        "NhwcMaxPool",
+        feeds(byte(2, 7, 6, 3)),
+        {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 0, 1]},
+    ),
+    Case("last-signed", "NhwcMaxPool", feeds(byte(2, 7, 6, 3, kind="int8")), {"kernel_shape": [2, 2]}),
+    *(
+        Case(
+            f"packed-{bits}-{points is not None}",
+            "GatherBlockQuantized",
+            feeds(
+                byte(9, 32 * bits // 8),
+                given([[0, 8, 3], [2, 2, 5]], "int64"),
+                real(9, 2),
+                points,
+            ),
+            {"bits": bits, "block_size": 16, "gather_axis": 0, "quantize_axis": 1},
+        )
+        for bits in (4, 8)
+        for points in (None, byte(9, 2 * bits // 8))
+    ),
     Case("add", "QLinearAdd", feeds(byte(2, 3, 8), A8, Z8, byte(3, 8), W8, Z8, value(0.05), Z8)),
     Case("mul", "QLinearMul", feeds(byte(2, 3, 8), A8, Z8, byte(3, 8), W8, Z8, value(0.05), Z8)),
     Case("sigmoid", "QLinearSigmoid", feeds(byte(2, 33), A8, Z8, value(1 / 256), value(0, "uint8"))),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from inspector.autograd.registry import find, operator
+from inspector.autograd.registry import Context, find, operator
 
 DOMAIN = "com.microsoft"
 
@@ -62,6 +62,35 @@ def fused_conv(
 def nhwc_conv(x: Tensor, w: Tensor, b: Tensor | None = None, **attributes: Any) -> Tensor:
     """Input, kernel and output have their channels last: (n, h, w, c), kernel (m, kh, kw, c)."""
     return convolve(x.movedim(-1, 1), w.movedim(-1, 1), b, attributes).movedim(1, -1)
+
+
+@operator("NhwcMaxPool", since=1, domain=DOMAIN)
+def nhwc_max_pool(
+    x: Tensor,
+    *,
+    kernel_shape: list[int],
+    auto_pad: str = "NOTSET",
+    ceil_mode: int = 0,
+    dilations: list[int] | None = None,
+    pads: list[int] | None = None,
+    strides: list[int] | None = None,
+    context: Context,
+) -> Tensor:
+    """The largest of each window, channels last."""
+    pool = find("MaxPool", "", 12)
+    assert pool is not None
+    y = pool.function(
+        x.movedim(-1, 1),
+        auto_pad=auto_pad,
+        ceil_mode=ceil_mode,
+        dilations=dilations,
+        kernel_shape=kernel_shape,
+        pads=pads,
+        storage_order=0,
+        strides=strides,
+        context=context,
+    )
+    return (y[0] if isinstance(y, tuple) else y).movedim(1, -1)
 
 
 def product(
@@ -182,3 +211,19 @@ def complex_mul(a: Tensor, b: Tensor) -> Tensor:
 @operator("ExpandDims", since=1, domain=DOMAIN, host=(1,))
 def expand_dims(x: Tensor, axis: Tensor) -> Tensor:
     return x.unsqueeze(int(axis))
+
+
+@operator("GridSample", since=1, domain=DOMAIN)
+def grid_sample(
+    x: Tensor, grid: Tensor, *, align_corners: int = 0, mode: str = "bilinear", padding_mode: str = "zeros"
+) -> Tensor:
+    sample = find("GridSample", "", 16)
+    assert sample is not None
+    return sample.function(x, grid, align_corners=align_corners, mode=mode, padding_mode=padding_mode)
+
+
+@operator("Trilu", since=1, domain=DOMAIN, host=(1,))
+def trilu(x: Tensor, k: Tensor | None = None, *, upper: int = 1) -> Tensor:
+    plain = find("Trilu", "", 14)
+    assert plain is not None
+    return plain.function(x, k, upper=upper)

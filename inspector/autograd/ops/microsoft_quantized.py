@@ -326,3 +326,44 @@ def matmul_nbits(
         offset = zero.expand(N, blocks, 1)[:, group, 0] if isinstance(zero, Tensor) else zero
         weight = (whole.reshape(N, -1)[:, :K] - offset) * scales.reshape(N, blocks)[:, group]
     return functional.linear(a, weight.to(a.dtype), bias)
+
+
+@operator("GatherBlockQuantized", since=1, domain=DOMAIN)
+def gather_block_quantized(
+    data: Value,
+    indices: Tensor,
+    scales: Tensor,
+    zero_points: Value | None = None,
+    *,
+    bits: int = 4,
+    block_size: int = 128,
+    gather_axis: int = 0,
+    quantize_axis: int = 1,
+) -> Tensor:
+    """Rows of a table stored in blocks of `block_size` numbers along `quantize_axis`: only these are read."""
+    assert isinstance(data, Tensor | Narrow)
+    packed = isinstance(data, Tensor) and data.dtype == torch.uint8
+    gather = find("Gather", "", 13)
+    assert gather is not None
+    rank = data.ndim
+    if gather_axis % rank == quantize_axis % rank:
+        raise ValueError(f"gather_axis and quantize_axis are both {gather_axis}; rows hold whole blocks")
+
+    def rows(stored: Value, length: int | None = None) -> Tensor:
+        assert isinstance(stored, Tensor | Narrow)
+        picked: Value = gather.function(stored, indices, axis=gather_axis)
+        assert isinstance(picked, Tensor | Narrow)
+        whole = unpacked(widen(picked), bits) if packed else widen(picked)
+        return whole if length is None else whole[..., :length]
+
+    axis = quantize_axis % rank
+    axis += indices.ndim - 1 if axis > gather_axis % rank else 0
+    factor: Tensor = gather.function(scales, indices, axis=gather_axis)
+    whole = rows(data)
+
+    def spread(blocks: Tensor) -> Tensor:
+        return blocks.repeat_interleave(block_size, axis).narrow(axis, 0, whole.shape[axis])
+
+    middle = 1 << (bits - 1) if packed else 0
+    offset = middle if zero_points is None else spread(rows(zero_points, factor.shape[-1]).to(torch.int32))
+    return (whole.to(torch.int32) - offset).to(scales.dtype) * spread(factor)
