@@ -156,6 +156,12 @@ def test_a_whole_batch_is_streamed_within_the_budget(classifier: inspector.Model
     assert seen == prepared.plan.nbytes
     assert prepared.runner.device == "cuda"
     assert 0 < peak.nbytes <= budget + weights + WORKSPACE + OTHER
+    made, parts = prepared.runner.shelf.made, len(prepared.plan.segments)
+    with watched() as peak:
+        for found, _ in prepared.runner.stream(batch):
+            found.clear()
+    assert prepared.runner.shelf.made - made < parts == made  # those that fit are still there
+    assert 0 < peak.nbytes <= budget + weights + WORKSPACE + OTHER
 
 
 @sees
