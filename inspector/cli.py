@@ -86,6 +86,12 @@ def main() -> None:
         code = 130
     except OSError as fault:
         code = _refused(fault, console)
+    except MemoryError as fault:
+        text = (
+            f"memory ran out ({fault}). Use a smaller batch or input, or a budget where the command has one."
+        )
+        console.print(f"[bold red]Error:[/] {escape(text)}", highlight=False)
+        code = 2
     except Exception as fault:  # noqa: BLE001  # the one place where anything is caught
         code = _report(fault, console)
     sys.exit(code if isinstance(code, int) else 0)

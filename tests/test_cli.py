@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
@@ -127,3 +128,15 @@ def test_names_are_never_read_as_markup(arguments: list[str], bracketed: str, tm
     done = inspector(written[0], bracketed, *written[1:])
     assert done.returncode == 0, done.stderr
     assert "[red]" in done.stdout
+
+
+def test_memory_that_runs_out_is_no_internal_error(tmp_path: Path) -> None:
+    """An array that says it is 12 TiB large, and holds nothing."""
+    huge = tmp_path / "huge.npy"
+    with huge.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (1, 3, 1 << 20, 1 << 20)}
+        np.lib.format.write_array_header_1_0(file, header)
+    done = inspector("predict", SQUEEZENET, "--input", str(huge))
+    assert done.returncode == 2
+    assert "Internal error" not in done.stderr
+    assert "huge.npy" in done.stderr or "memory ran out" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -128,6 +129,9 @@ def test_a_session_that_cuda_refuses(
     [
         "/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:376 void* onnxruntime::BFCArena::"
         "AllocateRawInternal(size_t, bool) Available memory of 0 is smaller than requested bytes of 256",
+        "/onnxruntime_src/onnxruntime/core/platform/posix/env.cc:180 onnxruntime::{anonymous}::PosixThread::"
+        "PosixThread(const char*, unsigned int (*)(int, Eigen::ThreadPoolInterface*), int, const "
+        "onnxruntime::ThreadOptions&) pthread_create failed, error msg: Cannot allocate memory",
         RUN_OUT,
         "std::bad_alloc",
     ],
@@ -135,6 +139,10 @@ def test_a_session_that_cuda_refuses(
 def test_memory_of_any_device_that_runs_out_is_known(fault: str) -> None:
     told = explain_failure(RuntimeError(fault), "running failed", DeviceUnavailable)
     assert isinstance(told, TooLarge)
+    assert re.search(
+        r"\((Available memory of 0|pthread_create failed|CUDA failure 2|std::bad_alloc)", str(told)
+    )
+    assert "onnxruntime" not in str(told)
     assert ".cc" not in str(told)
 
 

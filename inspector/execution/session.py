@@ -214,7 +214,8 @@ def _of_device(cause: BaseException, device: Device) -> bool:
 def explain_failure(cause: BaseException, what: str, kind: type[InspectorError]) -> InspectorError:
     """The project's error for one of ONNX Runtime's, without its source positions."""
     text = re.sub(r"\[ONNXRuntimeError\] : \d+ : \w+ : ", "", str(cause)).strip()
-    text = re.sub(r"/\S+\.(cc|h|cu):\d+ \S+( \S+\))?", "", text).strip()
+    text = re.sub(r"\bonnxruntime::[^\s(]+\(([^()]|\([^()]*\))*\) ?", "@ ", text)  # a function's signature
+    text = re.sub(r"/\S+\.(cc|h|cu):\d+ \S+( \S+\))?", "", text).replace("@ ", "").strip()
     text = _CALLS.sub(r"\1 '\2': ", text)
     if isinstance(cause, MemoryError) or _NO_MEMORY.search(str(cause)):
         return TooLarge(f"{what}: memory ran out ({text[:300]}). Use a smaller batch or input, or a budget.")
@@ -294,10 +295,10 @@ def _create(proto: onnx.ModelProto, options: Any, device: Device) -> ort.Inferen
 def _session_of(proto: onnx.ModelProto, options: Any, device: Device) -> ort.InferenceSession:
     """A session that fails where ONNX Runtime would print its fault and go on with another provider."""
     graph = proto.SerializeToString()
-    if device.name == "cpu":
-        return ort.InferenceSession(graph, options, providers=device.providers)
-    ort.set_default_logger_severity(_FATAL)  # a provider that does not load is written by this logger
+    if device.name == "cuda":
+        ort.set_default_logger_severity(_FATAL)  # a provider that does not load is written by this logger
     try:
         return ort.InferenceSession(graph, options, providers=device.providers, enable_fallback=0)
     finally:
-        ort.set_default_logger_severity(_WARNING)
+        if device.name == "cuda":
+            ort.set_default_logger_severity(_WARNING)

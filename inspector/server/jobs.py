@@ -127,6 +127,8 @@ def _run(job: Job, work: Callable[[], Any], worded: Callable[[str], str]) -> Non
         job.error, job.state = str(stopped), "cancelled"
     except InspectorError as fault:  # a sheet of methods tells the stop as the reason of each refusal
         job.error, job.state = worded(str(fault)), "cancelled" if job.stop else "failed"
+    except MemoryError as fault:
+        job.error, job.state = f"memory ran out ({fault}): use a smaller batch or input", "failed"
     except Exception as fault:  # noqa: BLE001  # a job that breaks must not take the server with it
         traceback.print_exc()
         job.error, job.state = worded(f"internal error: {type(fault).__name__}: {fault}"), "failed"
