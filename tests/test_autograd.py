@@ -12,7 +12,7 @@ import onnx
 import onnx.parser
 import pytest
 import torch
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 import inspector
@@ -315,3 +315,33 @@ def test_on_cuda_shape_arithmetic_stays_on_the_cpu(classifier: inspector.Model) 
     x = torch.rand(1, 3, 224, 224, device="cuda", requires_grad=True)
     cpu = inspector.to_torch(classifier)(x.detach().cpu())[0]
     assert torch.allclose(net(x)[0].cpu(), cpu, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes"),
+    [
+        ("RandomNormal", [], {"shape": [3, 40]}),
+        ("RandomUniform", [], {"shape": [3, 40]}),
+        ("RandomNormalLike", ["x"], {}),
+        ("RandomUniformLike", ["x"], {}),
+        ("Bernoulli", ["x"], {}),
+        ("Multinomial", ["x"], {"sample_size": 40}),
+    ],
+)
+def test_chance_follows_the_seed_of_the_net_or_of_the_node(
+    op: str, inputs: list[str], attributes: dict[str, Any]
+) -> None:
+    x = torch.full((2, 40), 0.5)
+
+    def drawn(seed: int, **more: Any) -> list[Any]:
+        shown = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy"]
+        node = helper.make_node(op, inputs, ["y"], **attributes, **more)
+        graph = helper.make_graph([node], "g", shown[:1], shown[1:])
+        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)])
+        net = inspector.to_torch(proto, seed=seed)
+        assert torch.equal(net(x)[0], net(x)[0])
+        return net(x)[0].tolist()
+
+    assert drawn(1) == drawn(1)
+    assert drawn(1) != drawn(2)
+    assert drawn(1, seed=3.0) == drawn(2, seed=3.0) != drawn(1, seed=4.0)

@@ -1,10 +1,11 @@
 """Which cases of the suite read values of a device? A program: the pretended device changes torch for good.
 
-    python device_reads.py [each | all | everywhere]
+    python device_reads.py [each | all]
 
 prints a JSON object: `wrong` maps cases to what went wrong, `waited` lists the operators allowed to read that
-did. `each` takes one case of every operator and combination of input types, `all` every case, also with
-inputs as initializers; `everywhere` puts shape arithmetic on the device too and lets every operator read.
+did. `each` takes one case of every operator and combination of input types. `all` takes every case; `fixed`
+is the same with inputs as initializers, and for `free` shape arithmetic lies on the device too and every
+operator may read.
 """
 
 from __future__ import annotations
@@ -105,15 +106,19 @@ def problems(cases: list[Case], *, fixed: bool) -> tuple[dict[str, str], set[str
 
 def found(what: str) -> dict[str, Any]:
     """What the program prints."""
-    if what == "everywhere":
-        seen = {case.name: outcome(case, fixed=False, strict=False) for case in every_case()}
-        return {"wrong": {name: problem for name, problem in seen.items() if problem}, "waited": []}
     if what == "each":
         wrong, waited = problems(one_of_each(), fixed=False)
         return {"wrong": wrong, "waited": sorted(waited)}
-    wrong, waited = problems(every_case(), fixed=False)
-    wrong_too, waited_too = problems(every_case(), fixed=True)
-    return {"wrong": {**wrong, **wrong_too}, "waited": sorted(waited | waited_too)}
+    every = every_case()
+    wrong, waited = problems(every, fixed=False)
+    fixed, waited_too = problems(every, fixed=True)
+    free = {case.name: outcome(case, fixed=False, strict=False) for case in every}
+    return {
+        "wrong": wrong,
+        "fixed": fixed,
+        "free": {name: problem for name, problem in free.items() if problem},
+        "waited": sorted(waited | waited_too),
+    }
 
 
 if __name__ == "__main__":

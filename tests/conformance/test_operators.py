@@ -48,8 +48,8 @@ def test_node_cases() -> None:
     assert set(found) == UNSUPPORTED & {case.name for case in node_cases()}
 
 
-def test_node_cases_with_inputs_as_initializers() -> None:
-    found = failures(node_cases(), fixed=True)
+def test_cases_with_inputs_as_initializers() -> None:
+    found = failures((*node_cases(), *(case for case in stored_cases() if case.group != "light")), fixed=True)
     assert {n: p for n, p in found.items() if n not in UNSUPPORTED} == {}
 
 
