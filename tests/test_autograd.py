@@ -333,12 +333,12 @@ def test_chance_follows_the_seed_of_the_net_or_of_the_node(
 ) -> None:
     x = torch.full((2, 40), 0.5)
 
-    def drawn(seed: int, **more: Any) -> list[Any]:
+    def drawn(of_net: int, **more: Any) -> list[Any]:
         shown = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "xy"]
         node = helper.make_node(op, inputs, ["y"], **attributes, **more)
         graph = helper.make_graph([node], "g", shown[:1], shown[1:])
         proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)])
-        net = inspector.to_torch(proto, seed=seed)
+        net = inspector.to_torch(proto, seed=of_net)
         assert torch.equal(net(x)[0], net(x)[0])
         return net(x)[0].tolist()
 
