@@ -110,6 +110,17 @@ def test_broken_labels_are_named(tmp_path: Path) -> None:
             read_labels(path)
 
 
+def test_the_answer_is_drawn(classifier: inspector.Model, fixtures: Path, tmp_path: Path) -> None:
+    for suffix, held in (("svg", b"<svg"), ("html", b"Top 5 of 1,000 classes"), ("png", b"PNG")):
+        path = tmp_path / f"answer.{suffix}"
+        answer = inspector.predict(classifier, str(fixtures / "coffee.png"), path)
+        assert held in path.read_bytes()
+        assert answer.path == path
+    with pytest.raises(BadInput, match="pictures are written as"):
+        inspector.predict(classifier, str(fixtures / "coffee.png"), tmp_path / "answer.bmp")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["answer.html", "answer.png", "answer.svg"]
+
+
 def test_a_run_that_fails_names_nodes_and_sizes(shared_models: Path) -> None:
     with pytest.raises(BadInput, match=r"input 1×16000.*LSTM '.*decoder/rnn/LSTM': Input X must have 3"):
         inspector.predict(

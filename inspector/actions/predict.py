@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from inspector import execution
+from inspector import execution, views
 from inspector.actions import pictures
+from inspector.actions.parameters import OutputFile
 from inspector.actions.registry import action
 from inspector.actions.result import Result
-from inspector.errors import MissingOption
+from inspector.errors import BadInput, MissingOption
 
 if TYPE_CHECKING:
     from inspector.execution import Prediction
@@ -31,6 +32,7 @@ class Answer(Result):
     model: str
     prediction: Prediction
     opened: Model = field(repr=False)
+    path: Path | None = None
 
     @property
     def top(self) -> tuple[Any, ...]:
@@ -57,6 +59,7 @@ class Answer(Result):
         lines += [f"Input {line}" for line in self._recipes()]
         lines += [f"Note: {note}" for note in self.prediction.notes]
         lines.append(f"Ran on {self.prediction.device}.")
+        lines += [f"Drawn in {self.path}."] * (self.path is not None)
         return Group(*lines)
 
     def figures(self) -> Mapping[str, Figure]:
@@ -80,12 +83,14 @@ def _statistics(prediction: Prediction) -> Table:
     group="Run",
     examples=(
         "inspector predict net.onnx --input cat.png --preprocess imagenet-caffe --labels names.txt",
+        "inspector predict net.onnx --input cat.png -o answer.svg --top 10",
         "inspector predict vad.onnx --input speech.wav",
     ),
 )
 def predict(
     model: Model,
     input: list[str] | None = None,
+    output: OutputFile | None = None,
     *,
     preprocess: str | None = None,
     labels: str | None = None,
@@ -98,6 +103,7 @@ def predict(
     Args:
         model: The model file.
         input: A picture, .npy, .npz, .wav, numbers or random; name=path among several. Repeatable.
+        output: Picture of the answer to write, .png or .svg; .html for the outputs all together.
         preprocess: How pictures are prepared: a preset (imagenet-caffe), preset,field=value, or .json.
         labels: File with class names, a line each or JSON; by default those recorded in the model.
         top: How many classes to list.
@@ -106,8 +112,17 @@ def predict(
     """
     if input is None:
         raise MissingOption(f"{model.name} needs an input: --input cat.png, name=path, or random.")
+    media = views.media_for(output) if output is not None else "image/png"
     named = execution.read_labels(labels) if isinstance(labels, (str, Path)) else tuple(labels or ())
     prediction = execution.predict(
         model, input, preprocess=preprocess, labels=named, top=top, device=device, seed=seed
     )
-    return Answer(model.name, prediction, model)
+    answer = Answer(model.name, prediction, model, output)
+    if output is not None and media == "text/html":
+        pictures.write_page(output, f"Answer of {model.name}", prediction.notes, answer.figures())
+    elif output is not None:
+        drawn = list(pictures.draw_outputs(model, prediction, media).values())
+        if not drawn:
+            raise BadInput(f"{model.name} gave nothing that can be drawn.")
+        drawn[0].save(output)
+    return answer
