@@ -15,7 +15,7 @@ from inspector import execution, methods, views
 from inspector.actions.parameters import Flag, OutputFile, parse_options
 from inspector.actions.registry import action
 from inspector.actions.result import Result
-from inspector.errors import BadInput, InspectorError, MissingOption
+from inspector.errors import BadInput, InspectorError, MissingOption, UnknownName
 from inspector.progress import report
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def attribute(
         raise MissingOption(f"{model.name} needs an input: --input cat.png, name=path, or random.")
     names, targets = _listed(method) or ["grad-cam"], _listed(target) or ["top"]
     given = parse_options(_listed(option))
+    _check(names, given, path, raw, columns)
     refused: dict[str, str] = {}
     rows: list[tuple[Attribution | None, ...]] = []
     alone = len(names) * len(targets) == 1
@@ -175,6 +176,21 @@ def attribute(
     return replace(result, files=_write(result, path, raw))
 
 
+def _check(
+    names: list[str], given: Mapping[str, Any], path: Path | None, raw: Path | None, columns: int | None
+) -> None:
+    """What can be told to be wrong before anything is computed."""
+    known = {key for name in names for key in methods.find_method(name).options}
+    if len(names) > 1 and (unknown := [key for key in given if key not in known]):
+        raise UnknownName.among(f"option of {', '.join(names)}", unknown[0], known)
+    if path is not None:
+        views.media_for(path)
+    if raw is not None and Path(raw).suffix not in (".npy", ".npz"):
+        raise BadInput(f"{raw}: raw maps are written as .npy or .npz.")
+    if columns is not None and columns < 1:
+        raise BadInput(f"a sheet has at least one column, not {columns}.")
+
+
 def _write(result: Attributions, path: Path | None, raw: Path | None) -> tuple[Path, ...]:
     files: list[Path] = []
     if path is not None:
@@ -187,10 +203,8 @@ def _write(result: Attributions, path: Path | None, raw: Path | None) -> tuple[P
                 f"{made.method} for {made.target}".replace("/", "-"): made.values for made in result.maps
             }
             np.savez(raw, allow_pickle=False, **arrays)
-        elif raw.suffix == ".npy":
-            np.save(raw, next(iter(result.maps)).values)
         else:
-            raise BadInput(f"{raw}: raw maps are written as .npy or .npz.")
+            np.save(raw, next(iter(result.maps)).values)
         files.append(raw)
     return tuple(files)
 

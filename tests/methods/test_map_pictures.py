@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 import inspector
 from inspector import views
 from inspector.actions.attribute import attribute as run_attribute
-from inspector.errors import BadInput
+from inspector.errors import BadInput, InspectorError
 from inspector.methods import attribute, evaluate, prepare
 
 WORDS = ("[PAD]", "a", "good", "bad", "film", "##s")
@@ -99,6 +100,23 @@ def test_the_command_names_tokens(reader: inspector.Model, tmp_path: Path, name:
     page = tmp_path / "words.html"
     run_attribute(reader, [str(tmp_path / "ids.npy")], page, method=["lrp"], vocabulary=str(tmp_path / name))
     assert ">film<" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"option": ["sample=3"]}, "option of lrp, gradient is called 'sample'"),
+        ({"path": Path("x.jpg")}, "'.jpg'"),
+        ({"raw": Path("x.txt")}, ".npy or .npz"),
+        ({"columns": 0}, "at least one column"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_computed(
+    reader: inspector.Model, how: dict[str, Any], said: str
+) -> None:
+    """The input does not exist, which would be told next."""
+    with pytest.raises(InspectorError, match=re.escape(said)):
+        run_attribute(reader, ["none.npy"], method=["lrp", "gradient"], **how)
 
 
 def test_maps_of_single_pixels_stand_beside_the_picture_and_maps_of_places_over_it() -> None:
