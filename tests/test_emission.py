@@ -117,6 +117,11 @@ def test_functions_are_written_out() -> None:
     one_graph(net, x)
 
 
+def test_bounds_that_are_weights_do_not_break_the_graph() -> None:
+    net = made("g (float[N] x) => (float[N] y) <float lo = {-0.5}, float hi = {0.5}> { y = Clip(x, lo, hi) }")
+    one_graph(net, torch.linspace(-1, 1, 8, requires_grad=True))
+
+
 def test_a_loop_of_many_turns_is_named() -> None:
     body = """g (float[N] x, bool c) => (float[N] y) {
       n = Constant<value = int64 {9999}>()

@@ -274,7 +274,7 @@ def clip(x: Tensor, lo: Tensor | None = None, hi: Tensor | None = None) -> Tenso
     if lo is None and hi is None:
         return x
     if x.dtype.is_floating_point and all(b is None or not b.requires_grad for b in (lo, hi)):
-        return torch.clamp(x, _number(lo), _number(hi)) if _on_cpu(lo, hi) else torch.clamp(x, lo, hi)
+        return torch.clamp(x, _number(lo), _number(hi)) if _is_read(lo, hi) else torch.clamp(x, lo, hi)
     return torch.clamp(x, lo, hi)
 
 
@@ -282,7 +282,10 @@ def _number(bound: Tensor | None) -> Any:
     return None if bound is None else bound.item()
 
 
-def _on_cpu(*bounds: Tensor | None) -> bool:
+def _is_read(*bounds: Tensor | None) -> bool:
+    """Whether the numbers can be read without waiting for a GPU, or breaking a graph that is compiled."""
+    if torch.compiler.is_compiling():
+        return False
     return all(bound is None or bound.device.type == "cpu" for bound in bounds)
 
 
