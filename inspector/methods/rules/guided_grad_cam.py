@@ -23,8 +23,8 @@ def guided_grad_cam(subject: Subject) -> Map:
     """The elementwise product of both maps (Selvaraju et al., section 3.2), channel by channel."""
     places = grad_cam(subject)
     details = guided_backprop(subject)
-    cam = places.values[:, None]
-    if cam.shape[2:] != details.values.shape[2:]:
-        expected, got = list(cam.shape[2:]), list(details.values.shape[2:])
-        raise BadInput(f"the class map has places {expected}, the input {got}: channels must come first.")
+    if places.values.shape[1:] != subject.input_size():
+        expected, got = list(places.values.shape[1:]), list(subject.input_size())
+        raise BadInput(f"the class map has places {expected}, the input {got}. Choose another layer.")
+    cam = places.values.unsqueeze(-1 if subject.is_embedding else 1)
     return Map(details.values * cam, axes_of(subject.x), at_layer=places.at_layer, notes=details.notes)

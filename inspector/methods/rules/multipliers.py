@@ -32,7 +32,8 @@ BILINEAR = frozenset(
         *("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Sub", "Mul", "Sum", "Neg", "Mean", "Identity"),
         *("AveragePool", "GlobalAveragePool", "ReduceMean", "ReduceSum", "BatchNormalization", "Concat"),
         *("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather", "Pad"),
-        *("Expand", "Dropout", "Cast", "Resize", "Upsample", "DepthToSpace", "SpaceToDepth", "Tile"),
+        *("Expand", "Dropout", "Cast", "CastLike", "Resize", "Upsample", "Tile"),
+        *("DepthToSpace", "SpaceToDepth"),
     }
 )
 LARGEST = frozenset({"MaxPool", "GlobalMaxPool", "ReduceMax"})

@@ -19,7 +19,7 @@ NORMALISED = frozenset(
     {"LayerNormalization", "RMSNormalization", "GroupNormalization", "InstanceNormalization"}
 )
 """Passed unchanged, as AttnLRP does (arXiv:2402.05602, section 3.3)."""
-UNCHANGED = ELEMENTWISE | NORMALISED | {"Identity", "Dropout", "Cast", "Neg"}
+UNCHANGED = ELEMENTWISE | NORMALISED | {"Identity", "Dropout", "Cast", "CastLike", "Neg"}
 MOVED = frozenset(
     {
         *("MaxPool", "GlobalMaxPool", "ReduceMax", "Max", "Min", "Where", "Reshape", "Flatten", "Transpose"),

@@ -55,7 +55,9 @@ def recorded(subject: Subject, x: Tensor) -> Record:
         def record(*inputs: Any, original: Callable[..., Any]) -> Any:
             result = original(*inputs)
             outputs = result if type(result) is tuple else (result,)
-            positions = tuple(i for i, key in enumerate(step.inputs) if key in varying)
+            only_type = step.node.op_type == "CastLike"  # its second input gives a type and no number
+            read = step.inputs[:1] if only_type else step.inputs
+            positions = tuple(i for i, key in enumerate(read) if key in varying)
             captured = any(key in varying for block in step.blocks for key in block.captures)
             if positions or captured:
                 found = zip(step.outputs, outputs, strict=False)
