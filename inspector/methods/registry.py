@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import numbers
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from inspector.errors import UnknownName
+import numpy as np
+
+from inspector.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -65,11 +68,29 @@ class Method:
 
         Raises:
             UnknownName: the method has no such option.
+            BadInput: text where a number is wanted, and the like.
         """
-        for name in options:
+        for name, value in options.items():
             if name not in self.options:
                 raise UnknownName.among(f"option of {self.name}", name, self.options)
+            _check_kind(name, value, self.options[name].default)
         return self.function(subject, **options)
+
+
+def _check_kind(name: str, value: Any, default: Any) -> None:
+    """An option is of the kind of its default: whole number, number, true or false."""
+    truth = isinstance(value, bool | np.bool_)
+    match default:
+        case bool():
+            fits, wanted = truth, "true or false"
+        case int():
+            fits, wanted = isinstance(value, numbers.Integral) and not truth, "a whole number"
+        case float():
+            fits, wanted = isinstance(value, numbers.Real) and not truth, "a number"
+        case _:
+            return
+    if not fits:
+        raise BadInput(f"option {name}: expected {wanted} such as {default}, got {value!r}.")
 
 
 _METHODS: dict[str, Method] = {}

@@ -111,9 +111,10 @@ def class_scores(output: Tensor, name: str) -> Tensor:
         return output.reshape(1, 1)
     if math.prod(output.shape[2:]) not in (0, 1):
         shape = "×".join(map(str, output.shape))
+        part = ", ".join(["0"] * (output.ndim - 3) + [f":{min(10, size)}" for size in output.shape[1:][-2:]])
         raise BadInput(
             f"output {name!r} is {shape}: not one score a class. Give the target as an expression, such as "
-            f"'{name}[0, 10:20, 10:20].mean()' (without the row axis)."
+            f"'{name}[{part}].mean()' (without the row axis)."
         )
     return output.reshape(output.shape[0], -1)
 
@@ -182,7 +183,7 @@ def _walk(node: ast.AST, names: Mapping[str, Any], text: str) -> Any:
         case ast.BinOp(left=left, op=operation, right=right) if type(operation) in _OPERATIONS:
             return _OPERATIONS[type(operation)](_walk(left, names, text), _walk(right, names, text))
         case ast.Subscript(value=inner, slice=place):
-            return _walk(inner, names, text)[_place(place, text)]
+            return _taken(_walk(inner, names, text), _place(place, text), text)
         case ast.Call(func=ast.Attribute(value=inner, attr=name), args=[], keywords=[]) if name in _METHODS:
             return getattr(_walk(inner, names, text), name)()
         case _:
@@ -190,6 +191,16 @@ def _walk(node: ast.AST, names: Mapping[str, Any], text: str) -> Any:
                 f"target {text!r}: only output names, numbers, + - * / **, indices and "
                 f"{', '.join(sorted(_METHODS))} are understood."
             )
+
+
+def _taken(value: Any, place: Any, text: str) -> Any:
+    if not isinstance(value, Tensor):
+        raise BadInput(f"target {text!r}: a number has no index.")
+    try:
+        return value[place]
+    except IndexError as error:
+        shape = "×".join(map(str, value.shape)) or "one number"
+        raise BadInput(f"target {text!r}: {error}; without the row axis the value is {shape}.") from None
 
 
 def _place(node: ast.AST, text: str) -> Any:

@@ -73,6 +73,25 @@ def test_a_wrong_target_is_told_the_right_ones(dense: inspector.Model) -> None:
         attribute(dense, X, "gradient", "tabby")
     with pytest.raises(BadInput, match="one number"):
         attribute(dense, X, "gradient", "y * 2")
+    with pytest.raises(BadInput, match=r"out of bounds.*without the row axis the value is 3"):
+        attribute(dense, X, "gradient", "y[5]")
+    with pytest.raises(BadInput, match="too many indices"):
+        attribute(dense, X, "gradient", "y[0, 1]")
+
+
+def test_the_expression_that_is_proposed_can_be_asked() -> None:
+    """A map of scores has no class; what the message shows is a target of it."""
+    model = sequence_model([helper.make_node("Identity", ["x"], ["a"], name="same")], 18)
+    proto = model.proto
+    del proto.graph.output[:]
+    proto.graph.output.append(helper.make_tensor_value_info("a", TensorProto.FLOAT, ["n", 8, 4]))
+    frames = inspector.open_model(proto)
+    with pytest.raises(BadInput, match="not one score a class") as told:
+        attribute(frames, TOKENS, "gradient")
+    proposed = str(told.value).split("'")[3]
+    assert proposed == "a[:8, :4].mean()"
+    made = attribute(frames, TOKENS, "gradient", proposed)
+    np.testing.assert_allclose(made.values, np.full((1, 8, 4), 1 / 32), rtol=1e-6)
 
 
 def test_wrong_names_are_told_near_ones(dense: inspector.Model, classifier: inspector.Model) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from inspector.errors import BadInput
 from inspector.methods.axes import axes_of
 from inspector.methods.perturbation.masking import hidden_input
 from inspector.methods.registry import Map, method
@@ -18,8 +19,13 @@ def occlusion(subject: Subject, *, window: int = 0, stride: int = 0, baseline: s
     """The fall of the score when a window is hidden, averaged over those that hide a place (section 4.2).
 
     `window` and `stride` are in places; 0 takes an eighth of the longer side, and half the window.
+
+    Raises:
+        BadInput: a window larger than the input.
     """
     x, places = subject.x, subject.input_size()
+    if not (0 <= window <= max(places) and stride >= 0):
+        raise BadInput(f"window {window}, stride {stride}: expected 0 to {max(places)}, and 0 or more.")
     side = window or max(1, max(places) // 8)
     step = stride or max(1, side // 2)
     lead = 0 if subject.is_embedding else x.ndim - len(places) - 1
