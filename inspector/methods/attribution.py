@@ -17,8 +17,9 @@ from inspector.errors import BadInput
 from inspector.execution import Preprocess
 from inspector.methods.axes import axes_of, stated_axes
 from inspector.methods.drawing import draw_map
+from inspector.methods.entries import reaches
 from inspector.methods.preparing import Preparation
-from inspector.methods.registry import Method, find_method
+from inspector.methods.registry import Map, Method, find_method
 from inspector.methods.subject import Dtype, Subject
 from inspector.methods.target import Target
 from inspector.model import Model, open_model
@@ -170,7 +171,8 @@ def attribute(
 
 def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
     """Apply a method to a prepared subject; several methods may share one."""
-    made = method.run(subject, **options)
+    unused = _is_unused(subject)
+    made = _nothing(subject) if unused else method.run(subject, **options)
     values, axes = made.values.detach().cpu(), made.axes
     if axes == axes_of(subject.x):
         values, axes = (subject.as_fed(values).contiguous() if subject.last else values), stated_axes(subject)
@@ -180,7 +182,7 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
             "Try dtype='float64', or another method."
         )
     notes = [*subject.notes, *made.notes]
-    if not bool(values.any()):
+    if not bool(values.any()) and not unused:
         notes.append(
             "The map is zero everywhere: the score does not react here. Try another layer or target."
         )
@@ -193,7 +195,7 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
         paper=method.paper,
         target=subject.target,
         score=float(subject.own_score[0]),
-        layer=made.layer or (subject.layer.key if uses_layer else ""),
+        layer=made.layer or (subject.layer.key if uses_layer and not unused else ""),
         residual=None if made.residual is None else float(made.residual.abs().max()),
         baseline=made.baseline,
         input=subject.entry,
@@ -208,6 +210,17 @@ def explain(subject: Subject, method: Method, **options: Any) -> Attribution:
         tokens=_tokens(subject),
         signal=_signal(subject),
     )
+
+
+def _is_unused(subject: Subject) -> bool:
+    target = subject.target
+    outputs = [value.name for value in subject.model.outputs]
+    return not reaches(subject.model, subject.entry, outputs if target.expression else [target.value])
+
+
+def _nothing(subject: Subject) -> Map:
+    note = f"{subject.entry!r} is not used: no path leads from it to the score, so the map is zero."
+    return Map(torch.zeros(subject.x.shape, dtype=subject.own_score.dtype), axes_of(subject.x), notes=(note,))
 
 
 def _picture(subject: Subject) -> npt.NDArray[np.uint8] | None:

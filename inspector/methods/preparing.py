@@ -159,7 +159,7 @@ def prepare(
     if inner and entry not in question.seen.values:
         question.look()
     x = question.seen.values[entry] if inner else feeds[entry]
-    last = not inner and channels_last(read, entry, x)
+    last = not inner and channels_last(model, read, entry, x)
     held = tuple(f"Input {k!r} is held fixed." for k in feeds if k != entry and not inner)
     notes = (*read.notes, *assumed_recipes(read), *held)
     folds = {} if like is None else like.folds
@@ -188,14 +188,14 @@ def prepare_black_box(
     read = (
         inputs if isinstance(inputs, Inputs) else read_inputs(model, inputs, preprocess=preprocess, seed=seed)
     )
-    entry = run_only_entry(read.feeds, input)
+    entry = run_only_entry(model, read.feeds, input)
     runtime = runtime or Runtime(model, device)
     settled = settle_target(model, target, runtime.outputs(read.feeds), logit=logit)
     feeds = {
         name: torch.from_numpy(np.array(array)) for name, array in read.feeds.items() if is_numeric(array)
     }
     others = tuple(f"Input {k!r} is held fixed." for k in feeds if k != entry)
-    last = channels_last(read, entry, feeds[entry])
+    last = channels_last(model, read, entry, feeds[entry])
     x = feeds[entry].movedim(-1, 1) if last else feeds[entry]
     notes = (*read.notes, *assumed_recipes(read), *others)
     question = Question(model, None, feeds, entry, settled)

@@ -12,6 +12,7 @@ from inspector.errors import NoGradientPath, UnknownName
 from inspector.execution import axes_of_value
 from inspector.methods.axes import axes_of
 from inspector.methods.baselines import Baseline, baseline_of
+from inspector.methods.entries import reaches
 from inspector.methods.gradients.quadrature import nodes_of
 from inspector.methods.subject import Subject
 from inspector.methods.tail import Tail, differentiate
@@ -72,7 +73,7 @@ def inner_path(subject: Subject, baseline: Baseline) -> InnerPath:
     """
     begin, name = baseline_of(subject, baseline)
     tail = subject.tail(_layer_key(subject))
-    if subject.entry not in tail.head.input_names:
+    if not reaches(subject.model, subject.entry, [tail.layer]):
         raise NoGradientPath(f"layer {tail.layer!r} does not depend on {subject.entry!r}.")
     return InnerPath(subject, tail, begin, name)
 
