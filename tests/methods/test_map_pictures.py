@@ -212,16 +212,23 @@ class Late(nn.Module):
         return self.head(self.first(x.transpose(1, 2)).relu().mean(2))
 
 
-@pytest.mark.parametrize("method", ["gradient", "occlusion", "grad-cam", "lrp", "shapley-sampling"])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_signal_with_channels_last_has_its_steps_explained(method: str, dtype: Any) -> None:
-    """The map is that of the same net with channels first, step by step."""
+@pytest.fixture(scope="module")
+def laid_both_ways() -> list[tuple[inspector.Model, np.ndarray]]:
+    """One net and one signal, (n, t, 1) and (n, 1, t)."""
     torch.manual_seed(9)
     late, wave = Late().eval(), torch.randn(1, 64, 1)
     first = nn.Sequential(late.first, nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), late.head).eval()
-    found = attribute(inspector.open_model(late, example=wave), wave.numpy(), method, 0, dtype=dtype)
     turned = wave.transpose(1, 2).contiguous()
-    wanted = attribute(inspector.open_model(first, example=turned), turned.numpy(), method, 0, dtype=dtype)
+    return [(inspector.open_model(net, example=x), x.numpy()) for net, x in ((late, wave), (first, turned))]
+
+
+@pytest.mark.parametrize("method", ["gradient", "occlusion", "grad-cam", "lrp", "shapley-sampling"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_signal_with_channels_last_has_its_steps_explained(
+    laid_both_ways: list[tuple[inspector.Model, np.ndarray]], method: str, dtype: Any
+) -> None:
+    """The map is that of the same net with channels first, step by step."""
+    found, wanted = (attribute(model, x, method, 0, dtype=dtype) for model, x in laid_both_ways)
     assert found.cells().shape[-1] == 64
     assert found.axes in (("n", "t", "c"), ("n", "t"))
     assert found.cells().std() > 0
