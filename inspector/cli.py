@@ -28,6 +28,7 @@ from inspector import server
 from inspector.actions.parameters import parse_shapes
 from inspector.actions.registry import Action, Parameter, actions, find_action
 from inspector.errors import InspectorError
+from inspector.interruption import is_heard
 from inspector.progress import Step, listening
 
 __all__ = ["main"]
@@ -123,7 +124,10 @@ def _refused(fault: OSError, console: Console) -> int:
 
 
 def _report(fault: Exception, console: Console) -> int:
-    """Say what went wrong when it was not foreseen: a wrong option, or a fault of ours."""
+    """Say what went wrong when it was not foreseen: Ctrl-C, a wrong option, or a fault of ours."""
+    if is_heard():
+        console.print("Stopped.")
+        return 130
     show = getattr(fault, "show", None)
     if show is not None:  # a usage error of the CLI library
         show()

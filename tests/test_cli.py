@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +142,19 @@ def test_memory_that_runs_out_is_no_internal_error(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "Internal error" not in done.stderr
     assert "huge.npy" in done.stderr or "memory ran out" in done.stderr
+
+
+@pytest.mark.parametrize("wait", [0.3, 0.6, 1.2, 2.4])
+def test_ctrl_c_says_one_word_whatever_is_being_loaded(wait: float, tmp_path: Path) -> None:
+    start = "print('started', flush=True); from inspector.program import main; main()"
+    command = [sys.executable, "-c", start, "features", SQUEEZENET, "--input", "random", "-o", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(wait)
+        child.send_signal(signal.SIGINT)
+        _, said = child.communicate()
+    assert child.returncode == 130
+    assert said.splitlines()[-1] == "Stopped."
+    assert "Traceback" not in said
+    assert not list(tmp_path.iterdir())

@@ -177,3 +177,10 @@ def test_a_hostile_graph_is_named_once(name: str) -> None:
     assert type(caught.value) is kind
     assert str(caught.value).count("Inputs:") <= 1
     assert "\n" not in str(caught.value)
+
+
+def test_a_weight_of_the_wrong_size_is_named() -> None:
+    broken = one("Add", "k", k=np.ones((2, 3), np.float32))()
+    broken.graph.initializer[0].raw_data = bytes(20)
+    with pytest.raises(BadFile, match=r"weight 'k': .*size 5 .*\(2,3\)"):
+        to_torch(broken)

@@ -391,5 +391,7 @@ def _parts(model: Any, folder: Path) -> tuple[ModelProto, Callable[[TensorProto]
             return numpy_helper.to_array(tensor, base_dir=str(folder))
         except onnx.checker.ValidationError as error:
             raise BadFile(f"weight {tensor.name!r}: {error}. Pass the model's folder=.") from error
+        except ValueError as error:
+            raise BadFile(f"weight {tensor.name!r}: {error}. `inspector check` lists all faults.") from error
 
     return model, load
