@@ -34,6 +34,7 @@ class Methods(Result):
                     "method": row.name,
                     "family": row.family,
                     "paper": row.paper,
+                    "unit": row.unit,
                     "needs": list(row.needs),
                     "cost": row.cost,
                     "summary": row.summary,

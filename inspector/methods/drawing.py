@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from inspector.methods.registry import find_method
 from inspector.views import (
     Figure,
     draw_bars,
@@ -30,23 +31,25 @@ BARS = 20
 def draw_map(made: Attribution, vocabulary: Sequence[str], media: Any) -> Figure:
     """The first row of a map, in the form that fits its input; the caption says how it was made."""
     title = f"{made.method} for {made.target}"
-    note = _how(made)
+    note, unit = _how(made), find_method(made.method).unit
     cells = made.cells()
     if (words := _words(made, vocabulary)) is not None:
         if _has_heads(made) and media != HTML:
             heads = [f"head {k}" for k in range(len(cells))]
             return draw_matrix(
-                cells, row_labels=heads, column_labels=words, label="attention", title=title, note=note,
+                cells, row_labels=heads, column_labels=words, label=unit, title=title, note=note,
                 media=media,
             )  # fmt: skip
-        return draw_tokens(words, _flat(made).reshape(-1), signed=None, title=title, note=note, media=media)
+        return draw_tokens(
+            words, _flat(made).reshape(-1), signed=None, title=title, note=note, label=unit, media=media
+        )
     if _is_table(made):
         return draw_bars(
-            cells[0], top=BARS, order="strongest", title=title, note=note, label="relevance", noun="feature",
+            cells[0], top=BARS, order="strongest", title=title, note=note, label=unit, noun="feature",
             media=media,
         )  # fmt: skip
     if (signal := _signal(made)) is not None:
-        return draw_signal_map(cells, signal, title=title, note=note, media=media)
+        return draw_signal_map(cells, signal, title=title, note=note, label=unit, media=media)
     if _has_heads(made):
         heads = [f"head {k}" for k in range(len(cells))]
         return draw_heatmaps(
@@ -61,6 +64,7 @@ def draw_map(made: Attribution, vocabulary: Sequence[str], media: Any) -> Figure
         layer=made.layer,
         residual=made.residual,
         note=" ".join(made.notes),
+        label=unit,
         media=media,
     )
 
@@ -141,9 +145,10 @@ def _target_of(row: Sequence[Attribution | None]) -> str:
 def _under(made: Attribution | None) -> str:
     if made is None:
         return "refused"
+    unit = find_method(made.method).unit
     if _has_heads(made):
-        return f"mean of {made.values.shape[1]} heads"
-    return "" if made.residual is None else f"residual {number(made.residual, 2)}"
+        return f"{unit}\nmean of {made.values.shape[1]} heads"
+    return unit if made.residual is None else f"{unit}\nresidual {number(made.residual, 2)}"
 
 
 def _how(made: Attribution) -> str:

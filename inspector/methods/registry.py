@@ -48,11 +48,12 @@ class Map:
 
 @dataclass(frozen=True)
 class Method:
-    """A registry row."""
+    """A registry row; `unit` is what the numbers of its maps are."""
 
     name: str
     family: Family
     paper: str
+    unit: str
     needs: tuple[Need, ...]
     cost: str
     function: Callable[..., Map]
@@ -98,11 +99,12 @@ _FAMILIES: tuple[Family, ...] = ("gradients", "rules", "cams", "perturbation", "
 
 
 def method(
-    name: str, *, family: Family, paper: str, needs: tuple[Need, ...] = (), cost: str = ""
+    name: str, *, family: Family, paper: str, unit: str, needs: tuple[Need, ...] = (), cost: str = ""
 ) -> Callable[[Callable[..., Map]], Callable[..., Map]]:
     """Register `function(subject, *, option=default, …) -> Map` under the name users type.
 
-    `paper` is an arXiv number or a short citation; `cost` counts passes ("1 backward", "n forwards").
+    `paper` is an arXiv number or a short citation; `unit` stands at the scale of its maps;
+    `cost` counts passes ("1 backward", "n forwards").
     """
 
     def register(function: Callable[..., Map]) -> Callable[..., Map]:
@@ -110,7 +112,7 @@ def method(
             raise ValueError(f"method {name!r} is registered twice, by {function.__module__}")
         parameters = list(inspect.signature(function).parameters.values())[1:]
         options = {p.name: p for p in parameters}
-        _METHODS[name] = Method(name, family, paper, needs, cost, function, options)
+        _METHODS[name] = Method(name, family, paper, unit, needs, cost, function, options)
         return function
 
     return register

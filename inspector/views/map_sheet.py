@@ -46,7 +46,7 @@ def draw_heatmaps(
     After `columns` columns the sheet goes on below, with every row again; by default as a page would.
     `pictures`: one for all rows or one a row; they stand in the first column and, with `over_input`, under
     maps of places (h, w). Fine maps of every input number (c, h, w) stand alone: single pixels are lost
-    among a picture's own. `texts` has a line for under each map. None leaves a place empty (a
+    among a picture's own. `texts` has a line, or several, for under each map. None leaves a place empty (a
     method that refused).
     """
     if columns is not None and columns < 1:

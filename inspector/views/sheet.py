@@ -44,7 +44,7 @@ def draw_sheet(
 ) -> Figure:
     """Rows of pictures (see `as_picture`), units × images say; None leaves a place empty.
 
-    `texts` has one line under each picture. `side`: pixels of the longer side of each picture;
+    `texts` has a line, or several, under each picture. `side`: pixels of the longer side of each picture;
     `sharp` keeps cells square when enlarging instead of smoothing.
     """
     cells = [[None if p is None else as_picture(p) for p in row] for row in rows]
@@ -86,7 +86,8 @@ def place_sheet(
     _check_labels(len(cells), columns, row_labels, column_labels)
     sizes = [fit(p.shape[0], p.shape[1], side) for row in cells for p in row if p is not None]
     height, width = max(h for h, _ in sizes), max(w for _, w in sizes)
-    foot = (STRIP_HEIGHT if scales is not None else 0) + (line_height(SMALL) if texts is not None else 0)
+    lines = max((text.count("\n") + 1 for row in texts for text in row if text), default=0) if texts else 0
+    foot = (STRIP_HEIGHT if scales is not None else 0) + lines * line_height(SMALL)
     step = min(per_row or columns, columns)
     y = 0
     for start in range(0, columns, step):
@@ -105,9 +106,9 @@ def place_sheet(
                 if scales is not None and (scale := scales[r][c]) is not None:
                     add_color_strip(canvas, x, below + 5, width, scale)
                 below += STRIP_HEIGHT if scales is not None else 0
-                if texts is not None and texts[r][c]:
-                    words = shorten(texts[r][c], width + gap - 4, SMALL)
-                    canvas.text(x + width / 2, below + 2, words, size=SMALL, color=MUTED, align="middle")
+                for k, text in enumerate(texts[r][c].splitlines() if texts is not None else ()):
+                    words, down = shorten(text, width + gap - 4, SMALL), below + 2 + k * line_height(SMALL)
+                    canvas.text(x + width / 2, down, words, size=SMALL, color=MUTED, align="middle")
             if row_labels is not None:
                 _row_heading(canvas, row_labels[r], y + height / 2)
             y += height + foot + gap

@@ -283,3 +283,9 @@ def test_raw_attention_is_drawn_head_by_head_and_its_mean_in_a_sheet(tmp_path: P
     for words in ("head 0", "head 1", "film"):
         assert f">{words}<" in drawn
     assert ">film<" in found.figure(vocabulary=WORDS, media="text/html").data.decode()
+
+
+def test_a_scale_says_what_its_numbers_are(fixtures: Path) -> None:
+    made = inspector.attribute(fixtures / "squeezenet1_1.onnx", fixtures / "coffee.png", method="gradient")
+    assert b"score per unit of input" in made.figure(media="image/svg+xml").data
+    assert all(row.unit for row in inspector.methods.known_methods().values())

@@ -12,7 +12,14 @@ from inspector.methods.subject import Subject
 __all__ = ["raw_attention"]
 
 
-@method("attention", family="attention", paper="arXiv:1706.03762", needs=("attention",), cost="1 forward")
+@method(
+    "attention",
+    family="attention",
+    paper="arXiv:1706.03762",
+    unit="attention",
+    needs=("attention",),
+    cost="1 forward",
+)
 def raw_attention(subject: Subject, *, block: int = -1, query: int | None = None) -> Map:
     """The softmax weights of attention layer `block`, a map a head (eq. 1); the same for every target.
 

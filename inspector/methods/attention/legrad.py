@@ -17,6 +17,7 @@ __all__ = ["legrad"]
     "legrad",
     family="attention",
     paper="arXiv:2404.03214",
+    unit="score per unit of attention",
     needs=("gradient", "attention"),
     cost="1 forward, 1 backward to every attention layer",
 )

@@ -15,7 +15,14 @@ from inspector.methods.subject import Subject
 __all__ = ["rollout"]
 
 
-@method("rollout", family="attention", paper="arXiv:2005.00928", needs=("attention",), cost="1 forward")
+@method(
+    "rollout",
+    family="attention",
+    paper="arXiv:2005.00928",
+    unit="attention",
+    needs=("attention",),
+    cost="1 forward",
+)
 def rollout(
     subject: Subject, *, heads: Literal["mean", "max", "min"] = "mean", query: int | None = None
 ) -> Map:

@@ -16,6 +16,7 @@ __all__ = ["ablation_cam"]
     "ablation-cam",
     family="cams",
     paper="doi:10.1109/WACV45572.2020.9093360",
+    unit="activation",
     needs=("layer",),
     cost="1 forward, `channels` tail forwards",
 )

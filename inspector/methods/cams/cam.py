@@ -19,6 +19,7 @@ TOLERANCE = 1e-4
     "cam",
     family="cams",
     paper="arXiv:1512.04150",
+    unit="score",
     needs=("gradient", "layer", "linear head"),
     cost="1 forward, 1 tail backward, 3 tail forwards",
 )

@@ -11,7 +11,12 @@ __all__ = ["eigen_cam"]
 
 
 @method(
-    "eigen-cam", family="cams", paper="arXiv:2008.00299", needs=("layer",), cost="1 forward, 1 eigenvector"
+    "eigen-cam",
+    family="cams",
+    paper="arXiv:2008.00299",
+    unit="activation",
+    needs=("layer",),
+    cost="1 forward, 1 eigenvector",
 )
 def eigen_cam(subject: Subject, *, rectified: bool = False) -> Map:
     """The layer's first principal component over places; the same for every target (section III)."""

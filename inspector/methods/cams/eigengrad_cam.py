@@ -14,6 +14,7 @@ __all__ = ["eigengrad_cam"]
     "eigengrad-cam",
     family="cams",
     paper="arXiv:2008.00299, applied to gradient × activation",
+    unit="score",
     needs=("gradient", "layer"),
     cost="1 forward, 1 tail backward, 1 eigenvector",
 )

@@ -18,6 +18,7 @@ __all__ = ["finer_cam"]
     "finer-cam",
     family="cams",
     paper="arXiv:2501.11309",
+    unit="score",
     needs=("gradient", "layer"),
     cost="1 forward, 2 tail forwards, 1 tail backward",
 )

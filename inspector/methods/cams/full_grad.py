@@ -25,6 +25,7 @@ AFFINE = frozenset({"Conv", "ConvTranspose", "Gemm", "BatchNormalization", "Add"
     "full-grad",
     family="cams",
     paper="arXiv:1905.00780",
+    unit="sum of maps, each 0 to 1",
     needs=("gradient",),
     cost="1 forward, 1 backward to every bias",
 )

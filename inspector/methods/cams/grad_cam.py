@@ -13,6 +13,7 @@ __all__ = ["grad_cam"]
     "grad-cam",
     family="cams",
     paper="arXiv:1610.02391",
+    unit="score",
     needs=("gradient", "layer"),
     cost="1 forward, 1 tail backward",
 )

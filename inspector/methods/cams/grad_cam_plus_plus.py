@@ -15,6 +15,7 @@ __all__ = ["grad_cam_plus_plus"]
     "grad-cam++",
     family="cams",
     paper="arXiv:1710.11063",
+    unit="score",
     needs=("gradient", "layer"),
     cost="1 forward, 1 tail backward",
 )

@@ -13,6 +13,7 @@ __all__ = ["hires_cam"]
     "hires-cam",
     family="cams",
     paper="arXiv:2011.08891",
+    unit="score",
     needs=("gradient", "layer"),
     cost="1 forward, 1 tail backward",
 )

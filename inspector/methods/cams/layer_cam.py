@@ -13,6 +13,7 @@ __all__ = ["layer_cam"]
     "layer-cam",
     family="cams",
     paper="doi:10.1109/TIP.2021.3089943",
+    unit="score",
     needs=("gradient", "layer"),
     cost="1 forward, 1 tail backward",
 )

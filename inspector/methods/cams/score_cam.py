@@ -18,6 +18,7 @@ __all__ = ["score_cam"]
     "score-cam",
     family="cams",
     paper="arXiv:1910.01279",
+    unit="activation",
     needs=("layer",),
     cost="1 forward, `channels` forwards",
 )

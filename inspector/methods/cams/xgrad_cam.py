@@ -15,6 +15,7 @@ __all__ = ["xgrad_cam"]
     "xgrad-cam",
     family="cams",
     paper="arXiv:2008.02312",
+    unit="score",
     needs=("gradient", "layer"),
     cost="1 forward, 1 tail backward",
 )

@@ -14,6 +14,7 @@ __all__ = ["conductance"]
     "conductance",
     family="gradients",
     paper="arXiv:1805.12233",
+    unit="part of the score",
     needs=("gradient", "layer"),
     cost="`steps` forwards and 3 backwards",
 )

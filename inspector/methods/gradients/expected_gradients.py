@@ -21,6 +21,7 @@ __all__ = ["expected_gradients"]
     "expected-gradients",
     family="gradients",
     paper="arXiv:1906.10670",
+    unit="part of the score",
     needs=("gradient",),
     cost="`samples` backwards",
 )

@@ -9,7 +9,14 @@ from inspector.methods.subject import Subject
 __all__ = ["gradient"]
 
 
-@method("gradient", family="gradients", paper="arXiv:1312.6034", needs=("gradient",), cost="1 backward")
+@method(
+    "gradient",
+    family="gradients",
+    paper="arXiv:1312.6034",
+    unit="score per unit of input",
+    needs=("gradient",),
+    cost="1 backward",
+)
 def gradient(subject: Subject) -> Map:
     """The signed derivative of the score by every input number (Simonyan et al., section 3)."""
     return Map(subject.gradient(), axes_of(subject.x))

@@ -10,7 +10,12 @@ __all__ = ["gradient_x_input"]
 
 
 @method(
-    "gradient-x-input", family="gradients", paper="arXiv:1605.01713", needs=("gradient",), cost="1 backward"
+    "gradient-x-input",
+    family="gradients",
+    paper="arXiv:1605.01713",
+    unit="part of the score",
+    needs=("gradient",),
+    cost="1 backward",
 )
 def gradient_x_input(subject: Subject) -> Map:
     """The signed gradient times the input (Shrikumar et al. 2016); LRP-0 on ReLU nets without biases."""

@@ -16,6 +16,7 @@ __all__ = ["integrated_gradients"]
     "integrated-gradients",
     family="gradients",
     paper="arXiv:1703.01365",
+    unit="part of the score",
     needs=("gradient",),
     cost="`steps` backwards",
 )

@@ -21,6 +21,7 @@ SAME = (
     "internal-influence",
     family="gradients",
     paper="arXiv:1802.03788",
+    unit="score per unit of the layer",
     needs=("gradient", "layer"),
     cost="`steps` forwards and tail backwards",
 )

@@ -18,6 +18,7 @@ __all__ = ["smoothgrad", "smoothgrad_squared", "vargrad"]
     "smoothgrad",
     family="gradients",
     paper="arXiv:1706.03825",
+    unit="score per unit of input",
     needs=("gradient",),
     cost="`samples` backwards",
 )
@@ -39,6 +40,7 @@ def smoothgrad(subject: Subject, *, samples: int = 50, noise: float = 0.15, exac
     "smoothgrad-squared",
     family="gradients",
     paper="arXiv:1806.10758",
+    unit="(score per unit of input)²",
     needs=("gradient",),
     cost="`samples` backwards",
 )
@@ -51,7 +53,12 @@ def smoothgrad_squared(subject: Subject, *, samples: int = 50, noise: float = 0.
 
 
 @method(
-    "vargrad", family="gradients", paper="arXiv:1810.03292", needs=("gradient",), cost="`samples` backwards"
+    "vargrad",
+    family="gradients",
+    paper="arXiv:1810.03292",
+    unit="(score per unit of input)²",
+    needs=("gradient",),
+    cost="`samples` backwards",
 )
 def vargrad(subject: Subject, *, samples: int = 50, noise: float = 0.15) -> Map:
     """The variance of the gradient over noisy copies (Adebayo et al., appendix), by Welford's update.

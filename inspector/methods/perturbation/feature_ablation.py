@@ -12,7 +12,13 @@ from inspector.methods.subject import Subject
 __all__ = ["feature_ablation"]
 
 
-@method("feature-ablation", family="perturbation", paper="arXiv:1311.2901", cost="1 forward a part")
+@method(
+    "feature-ablation",
+    family="perturbation",
+    paper="arXiv:1311.2901",
+    unit="fall of the score",
+    cost="1 forward a part",
+)
 def feature_ablation(
     subject: Subject, *, parts: str = "", count: int = 50, baseline: str = "zero", labels: Labels = None
 ) -> Map:

@@ -16,7 +16,13 @@ from inspector.methods.subject import Subject
 __all__ = ["kernel_shap"]
 
 
-@method("kernel-shap", family="perturbation", paper="arXiv:1705.07874", cost="`samples` forwards")
+@method(
+    "kernel-shap",
+    family="perturbation",
+    paper="arXiv:1705.07874",
+    unit="part of the score",
+    cost="`samples` forwards",
+)
 def kernel_shap(
     subject: Subject,
     *,

@@ -12,7 +12,13 @@ from inspector.methods.subject import Subject
 __all__ = ["lime"]
 
 
-@method("lime", family="perturbation", paper="arXiv:1602.04938", cost="`samples` forwards")
+@method(
+    "lime",
+    family="perturbation",
+    paper="arXiv:1602.04938",
+    unit="part of the score",
+    cost="`samples` forwards",
+)
 def lime(
     subject: Subject,
     *,

@@ -14,7 +14,13 @@ from inspector.progress import track
 __all__ = ["occlusion"]
 
 
-@method("occlusion", family="perturbation", paper="arXiv:1311.2901", cost="1 forward a window")
+@method(
+    "occlusion",
+    family="perturbation",
+    paper="arXiv:1311.2901",
+    unit="fall of the score",
+    cost="1 forward a window",
+)
 def occlusion(subject: Subject, *, window: int = 0, stride: int = 0, baseline: str = "zero") -> Map:
     """The fall of the score when a window is hidden, averaged over those that hide a place (section 4.2).
 

@@ -13,7 +13,7 @@ from inspector.progress import track
 __all__ = ["random_masks", "rise"]
 
 
-@method("rise", family="perturbation", paper="arXiv:1806.07421", cost="`masks` forwards")
+@method("rise", family="perturbation", paper="arXiv:1806.07421", unit="mean score", cost="`masks` forwards")
 def rise(subject: Subject, *, masks: int = 1000, cells: int = 7, keep: float = 0.5) -> Map:
     """The mean score over random smooth masks that show a place, divided by how often they do (eq. 6).
 

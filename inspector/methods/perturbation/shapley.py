@@ -24,6 +24,7 @@ MOST_EXACT = 16
     "shapley-sampling",
     family="perturbation",
     paper="doi:10.1016/j.cor.2008.04.004",
+    unit="part of the score",
     cost="`orders` × parts forwards",
 )
 def shapley_sampling(
@@ -52,7 +53,9 @@ def shapley_sampling(
     return by_rows(subject, solve, parts=parts, count=count, baseline=baseline, labels=labels)
 
 
-@method("shapley", family="perturbation", paper="Shapley 1953", cost="2^parts forwards")
+@method(
+    "shapley", family="perturbation", paper="Shapley 1953", unit="part of the score", cost="2^parts forwards"
+)
 def shapley(
     subject: Subject, *, parts: str = "", count: int = 10, baseline: str = "zero", labels: Labels = None
 ) -> Map:

@@ -8,7 +8,7 @@ from inspector.autograd.overrides import deconvolution, rectifier_overrides
 from inspector.errors import UnknownName
 from inspector.methods.axes import axes_of
 from inspector.methods.registry import Map, method
-from inspector.methods.rules.guided_backprop import INSANE, NO_RECTIFIER
+from inspector.methods.rules.guided_backprop import notes_on
 from inspector.methods.rules.unpooling import overwriting_pools
 from inspector.methods.subject import Subject
 
@@ -17,7 +17,14 @@ __all__ = ["deconvnet"]
 OVERLAPS = ("sum", "overwrite")
 
 
-@method("deconvnet", family="rules", paper="arXiv:1311.2901", needs=("gradient",), cost="1 backward")
+@method(
+    "deconvnet",
+    family="rules",
+    paper="arXiv:1311.2901",
+    unit="score per unit of input",
+    needs=("gradient",),
+    cost="1 backward",
+)
 def deconvnet(subject: Subject, *, overlaps: Literal["sum", "overwrite"] = "sum") -> Map:
     """The score sent back through transposed filters, rectified at every rectifier (Zeiler and Fergus, 2.1).
 
@@ -27,6 +34,5 @@ def deconvnet(subject: Subject, *, overlaps: Literal["sum", "overwrite"] = "sum"
     if overlaps not in OVERLAPS:
         raise UnknownName.among("treatment of overlaps", overlaps, OVERLAPS)
     rules = rectifier_overrides(subject.net, deconvolution)
-    notes = (INSANE if rules else NO_RECTIFIER,)
     pools = overwriting_pools(subject.net) if overlaps == "overwrite" else {}
-    return Map(subject.gradient(overrides=rules | pools), axes_of(subject.x), notes=notes)
+    return Map(subject.gradient(overrides=rules | pools), axes_of(subject.x), notes=notes_on(subject, rules))

@@ -21,6 +21,7 @@ __all__ = ["deep_shap", "deeplift"]
     "deeplift",
     family="rules",
     paper="arXiv:1704.02685",
+    unit="part of the score",
     needs=("gradient",),
     cost="2 forwards, about 2 backwards",
 )
@@ -39,6 +40,7 @@ def deeplift(subject: Subject, *, baseline: Baseline = "zero") -> Map:
     "deep-shap",
     family="rules",
     paper="arXiv:1705.07874",
+    unit="part of the score",
     needs=("gradient",),
     cost="2 forwards, about 2 backwards for each background row",
 )

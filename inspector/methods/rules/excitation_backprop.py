@@ -27,6 +27,7 @@ ADDITIVE = AVERAGES | {"Add", "Sum", "Mean", "ReduceSum", "Pad", "Resize", "Upsa
     "excitation-backprop",
     family="rules",
     paper="arXiv:1608.00507",
+    unit="probability of winning",
     needs=("gradient", "layer"),
     cost="1 forward, 2 backwards",
 )

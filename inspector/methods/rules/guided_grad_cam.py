@@ -16,6 +16,7 @@ __all__ = ["guided_grad_cam"]
     "guided-grad-cam",
     family="rules",
     paper="arXiv:1610.02391",
+    unit="score² per unit of input",
     needs=("gradient", "layer"),
     cost="2 forwards, 1 backward, 1 tail backward",
 )

@@ -36,6 +36,7 @@ COMPOSITES: Mapping[str, tuple[str, str, str]] = {
     "lrp",
     family="rules",
     paper="10.1371/journal.pone.0130140",
+    unit="part of the score",
     needs=("gradient",),
     cost="1 forward, 1–4 backwards",
 )
