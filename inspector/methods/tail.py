@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -49,30 +48,48 @@ class Tail:
 
     def from_input(self, x: Tensor) -> Tensor:
         """The layer's value for rows of x; differentiable."""
-        given = self.subject.as_fed(x)
-        return self.head.run(self._feeds(self.head, given, self.subject.entry)).outputs[0]
+        entry = self.subject.entry
+        return self.head.run({**self._others(self.head, x.shape[0]), entry: self.subject.as_fed(x)}).outputs[
+            0
+        ]
 
-    def score(self, activations: Tensor) -> Tensor:
-        """Scores (n,) from the layer's value; differentiable."""
-        return scores_of(self.subject.target, self.values(activations))
+    def score(self, activations: Tensor, beside: Tensor | None = None) -> Tensor:
+        """Scores (n,) from the layer's value; differentiable.
 
-    def values(self, activations: Tensor) -> dict[str, Tensor]:
-        """What the score is read from, by name, for the layer's value; differentiable."""
-        run = self.tail.run(self._feeds(self.tail, activations, self.layer))
+        A path that leads around the layer starts at `beside`, rows of x, by default the subject's inputs.
+        """
+        return scores_of(self.subject.target, self.values(activations, beside))
+
+    def values(self, activations: Tensor, beside: Tensor | None = None) -> dict[str, Tensor]:
+        """What the score is read from, by name, for the layer's value; differentiable. `beside` as above."""
+        entry, rows = self.subject.entry, activations.shape[0]
+        x = self.subject.x if beside is None else beside
+        fed = for_rows(self.subject.as_fed(x), x.shape[0], rows)
+        around = {entry: fed} if entry in self.tail.input_names else {}
+        changed = {("value", entry): fed} if beside is not None and self._computes_entry else {}
+        feeds = {**self._others(self.tail, rows), **around, self.layer: activations}
+        run = self.tail.run(feeds, overrides=changed)
         return dict(zip(self.tail.output_names, run.outputs, strict=True))
 
     def gradient(self, activations: Tensor) -> Tensor:
         """D score / d activations, the shape of the activations."""
         parts: list[Tensor] = []
-        for part in self.subject.chunks(activations):
+        chunks = self.subject.chunks
+        for part, beside in zip(chunks(activations), chunks(self.subject.x), strict=True):
             leaf = part.detach().requires_grad_()
-            parts.append(differentiate(self.score(leaf), leaf, self.layer))
+            parts.append(differentiate(self.score(leaf, beside), leaf, self.layer))
         return torch.cat(parts)
 
-    def _feeds(self, net: Network, value: Tensor, key: str) -> Mapping[str, Any]:
-        rows = self.subject.x.shape[0]
-        others = {k: v for k, v in self.subject.feeds.items() if k in net.input_names and k != key}
-        return {k: for_rows(v, rows, value.shape[0]) for k, v in others.items()} | {key: value}
+    @cached_property
+    def _computes_entry(self) -> bool:
+        """Whether an explained inner value, an embedding, is computed behind the cut, for paths around it."""
+        return any(self.subject.entry in step.outputs for step in self.tail.block.steps)
+
+    def _others(self, net: Network, rows: int) -> dict[str, Any]:
+        """The inputs of a part of the net but for the explained one and the layer, for so many rows."""
+        apart = (self.subject.entry, self.layer)
+        given = {k: v for k, v in self.subject.feeds.items() if k in net.input_names and k not in apart}
+        return {k: for_rows(v, self.subject.x.shape[0], rows) for k, v in given.items()}
 
 
 def differentiate(score: Tensor, x: Tensor, name: str) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from captum.attr import InternalInfluence
 from graphs import graph_of, normal
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 import inspector
@@ -113,6 +113,77 @@ def test_influence_is_captums() -> None:
 def test_unknown_layers_are_named() -> None:
     with pytest.raises(UnknownName, match="nowhere"):
         attribute(smooth(), X, "conductance", TARGET, layer="nowhere")
+
+
+class Around(nn.Module):
+    """A product of a branch and of the input, so that the branch's slope is what goes around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(2, 2, 1)
+        self.head = nn.Linear(2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head((self.inner(x).tanh() * x).mean((2, 3)))
+
+
+@cache
+def around() -> tuple[inspector.Model, Around, np.ndarray]:
+    torch.manual_seed(0)
+    net, x = Around().eval(), normal(20, 11, 2, 4, 4)
+    return inspector.open_model(net, example=torch.from_numpy(x[:2])), net, x
+
+
+def test_what_goes_around_a_layer_walks_along_the_path() -> None:
+    """From zero to x the mean of what multiplies the branch is x / 2."""
+    model, net, x = around()
+    got = attribute(
+        model, x, "internal-influence", TARGET, layer="tanh", dtype="float64", quadrature="midpoint", steps=4
+    ).values
+    row = net.head.weight[TARGET].detach().double().numpy()
+    assert np.abs(got - row[:, None, None] * x / 2 / 16).max() < 1e-12
+
+
+def test_more_rows_than_a_pass_holds_keep_their_own_way_around_a_layer() -> None:
+    model, net, x = around()
+    got = attribute(model, x, "hires-cam", TARGET, layer="tanh", dtype="float64", rectified=False).at_layer
+    row = net.head.weight[TARGET].detach().double().numpy()
+    inner = np.tanh(net.double().inner(torch.from_numpy(x).double()).detach().numpy())
+    net.float()
+    assert got is not None
+    assert np.abs(got - (row[:, None, None] * x * inner).sum(1) / 16).max() < 1e-12
+
+
+def test_what_goes_around_a_layer_of_tokens_walks_too() -> None:
+    stored = {"table": normal(21, 7, 4), "w1": normal(22, 4, 4), "w2": normal(23, 4, 3)}
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["e"]),
+        helper.make_node("MatMul", ["e", "w1"], ["a"]),
+        helper.make_node("Tanh", ["a"], ["h"]),
+        helper.make_node("Mul", ["h", "e"], ["p"]),
+        helper.make_node("MatMul", ["p", "w2"], ["s"]),
+        helper.make_node("ReduceMax", ["s"], ["y"], axes=[1], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, ["n", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        [numpy_helper.from_array(value, name) for name, value in stored.items()],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    got = attribute(
+        inspector.open_model(proto),
+        np.array([[3], [5]]),
+        "internal-influence",
+        TARGET,
+        layer="h",
+        dtype="float64",
+        quadrature="midpoint",
+        steps=4,
+    ).values
+    e = stored["table"].astype(float)[[[3], [5]]]
+    assert np.abs(got - e / 2 * stored["w2"][:, TARGET]).max() < 1e-12
 
 
 EXCITING = {"w1": normal(8, 3, 2, 2, 2) + 0.3, "b1": normal(9, 3) * 0.1, "w2": normal(12, 4, 3, 1, 1)}

@@ -51,7 +51,7 @@ class InnerPath:
         with torch.set_grad_enabled(moving):
             value = self.tail.from_input(x)
         leaf = value.detach().requires_grad_()
-        slope = differentiate(self.tail.score(leaf), leaf, self.tail.layer)
+        slope = differentiate(self.tail.score(leaf, x.detach()), leaf, self.tail.layer)
         return slope * _speed(value, x, way) if moving else slope
 
 
