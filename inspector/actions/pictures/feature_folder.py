@@ -34,7 +34,7 @@ body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1200
 h2 {{ font-size: 1.1rem; margin: 2.5rem 0 .3rem; overflow-wrap: anywhere }}
 p {{ margin: .2rem 0; color: #55606e }} code {{ color: #16202c }}
 figure {{ margin: .6rem 0; overflow-x: auto }}
-img {{ max-width: 100%; height: auto; border: 1px solid #e2e6eb }}
+img {{ max-width: 100%; height: auto; box-sizing: border-box; border: 1px solid #e2e6eb }}
 nav {{ columns: 4 16rem; font-size: .85rem }} nav a {{ display: block; overflow-wrap: anywhere }}
 table {{ border-collapse: collapse }} td, th {{ padding: .1rem .8rem .1rem 0; text-align: left }}
 </style></head><body><h1>{title}</h1>
