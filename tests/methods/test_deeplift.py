@@ -80,6 +80,19 @@ def test_complete_through_attention() -> None:
     assert abs(got.values.sum()) > 1e-3
 
 
+def test_complete_where_a_normalisation_starts_from_nothing() -> None:
+    """From all-equal values the derivative falls by a thousand over a thousandth of the way."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.LayerNorm(5), nn.Flatten(), nn.Linear(30, 3)).eval()
+    x = np.random.default_rng(0).normal(size=(1, 6, 5)).astype(np.float32)
+    model = inspector.open_model(net, example=torch.from_numpy(x))
+    for dtype, limit in (("float64", 1e-12), ("float32", 1e-5)):
+        got = attribute(model, x, "deeplift", 0, dtype=dtype)
+        assert got.residual is not None
+        assert got.residual < limit
+        assert abs(got.values.sum()) > 1e-3
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", [nn.ReLU, nn.ELU, nn.Tanh])
 def test_captum_agrees_where_it_is_right(kind: type[nn.Module]) -> None:
