@@ -97,7 +97,7 @@ class Attributions(Result):
     examples=(
         "inspector attribute net.onnx --input cat.png --method grad-cam -o heat.png",
         "inspector attribute net.onnx --input cat.png --target tabby --raw heat.npy",
-        "inspector attribute net.onnx --input cat.png --method gradient --method grad-cam -o sheet.png",
+        "inspector attribute net.onnx --input cat.png --method gradient,grad-cam -o sheet.png",
     ),
 )
 def attribute(
@@ -126,7 +126,7 @@ def attribute(
         model: The model file.
         input: A picture, .npy, .npz, .wav, numbers or random; name=path among several. Repeatable.
         path: Picture to write: .png or .svg.
-        method: A method of `inspector methods`; grad-cam unless given. Several make a sheet. Repeatable.
+        method: A method of `inspector methods`; grad-cam unless given. Repeatable, or a,b: they make a sheet.
         target: Class index, label, top, or an expression of outputs (a[281] - a[282]). Repeatable.
         layer: Value, node or scope at which class maps are read; by default the last with places.
         raw: File for the signed raw map, .npy; several maps go into one .npz.
@@ -143,7 +143,8 @@ def attribute(
     """
     if input is None:
         raise MissingOption(f"{model.name} needs an input: --input cat.png, name=path, or random.")
-    names, targets = _listed(method) or ["grad-cam"], _listed(target) or ["top"]
+    names = _parted(_listed(method)) or ["grad-cam"]
+    targets = _listed(target) or ["top"]
     given = parse_options(_listed(option))
     _check(names, given, path, raw, columns)
     refused: dict[str, str] = {}
@@ -211,6 +212,11 @@ def _write(result: Attributions, path: Path | None, raw: Path | None) -> tuple[P
 
 def _listed(given: Any) -> list[str]:
     return [str(given)] if isinstance(given, (str, int)) else [str(one) for one in given or ()]
+
+
+def _parted(names: list[str]) -> list[str]:
+    """Names at their commas: no method has one in its name."""
+    return [part.strip() for name in names for part in name.split(",") if part.strip()]
 
 
 def _fitting(name: str, given: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:

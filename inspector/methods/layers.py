@@ -16,6 +16,11 @@ from inspector.model import Model
 __all__ = ["Layer", "candidates", "find_layer", "outputs_named", "token_grid", "trunk"]
 
 
+_ONE_BY_ONE = frozenset(
+    {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Sigmoid", "Softmax"}
+)
+
+
 @dataclass(frozen=True)
 class Layer:
     """A value with places: `grid` is their (height, width), or (1, length) for sequences.
@@ -42,6 +47,7 @@ def candidates(model: Model, shapes: Mapping[str, tuple[int, ...]], start: str, 
     picture = len(shapes.get(start, ())) == 4
     narrow = _narrow_places(model, start, end, after & before)
     mixed_later = _before_mixing(model, after, before)
+    ends = _same_numbers(model, end)
     found: list[Layer] = []
     for key, layout in known.items():
         shape = shapes[key]
@@ -49,7 +55,7 @@ def candidates(model: Model, shapes: Mapping[str, tuple[int, ...]], start: str, 
             continue
         layer = _layer(key, shape, layout, picture)
         if layer is not None:
-            settled = key in narrow and (layer.skip == 0 or key in mixed_later)
+            settled = key in narrow and key not in ends and (layer.skip == 0 or key in mixed_later)
             found.append(replace(layer, settled=settled))
     return found
 
@@ -133,6 +139,15 @@ def _narrow_places(model: Model, start: str, end: str, between: Set[str]) -> set
     while key is not None and key not in found:
         found.add(key)
         key = above.get(key)
+    return found
+
+
+def _same_numbers(model: Model, end: str) -> set[str]:
+    """Values that hold the numbers of `end` itself, moved or each through one function: no layer below it."""
+    found: set[str] = set()
+    while (node := model.producers.get(end)) is not None and node.op in _ONE_BY_ONE:
+        end = node.inputs[0]
+        found.add(end)
     return found
 
 

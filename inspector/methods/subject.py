@@ -21,7 +21,7 @@ from inspector.methods.layers import Layer, candidates, find_layer
 from inspector.methods.question import Lender, Question
 from inspector.methods.surveying import Survey, survey
 from inspector.methods.tail import Tail, differentiate, for_rows, goes_with_rows
-from inspector.methods.target import Target, scores_of
+from inspector.methods.target import Target, outputs_read, scores_of
 from inspector.model import Model
 
 __all__ = ["CHUNK", "Dtype", "Subject"]
@@ -198,7 +198,12 @@ class Subject:
     @cached_property
     def layers(self) -> list[Layer]:
         """Values at which a class activation map can be read, in graph order."""
-        return candidates(self.model, self.shapes, self.entry, self.target.value)
+        ends = outputs_read(self.target.expression, self.net.output_names) or [self.target.value]
+        first, *others = (candidates(self.model, self.shapes, self.entry, end) for end in dict.fromkeys(ends))
+        for layers in others:
+            shared = {layer.key for layer in layers if layer.settled}
+            first = [replace(layer, settled=layer.settled and layer.key in shared) for layer in first]
+        return first
 
     @cached_property
     def layer(self) -> Layer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from inspector.errors import BadInput, UnknownName
 from inspector.execution.labels import model_labels
 from inspector.model import Model
 
-__all__ = ["Target", "class_scores", "score_value", "scores_of", "settle_target"]
+__all__ = ["Target", "class_scores", "labelled", "outputs_read", "score_value", "scores_of", "settle_target"]
 
 _SOFTMAX = ("Softmax", "LogSoftmax", "Sigmoid")
 _TRANSPARENT = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
@@ -71,15 +71,15 @@ def settle_target(
     the row axis is left out.
 
     Raises:
-        BadInput: an index outside the classes, or an expression that is no scalar.
+        BadInput: an index outside the classes, a label of several, or an expression that is no scalar.
         UnknownName: no class has this label; near ones are listed.
     """
     if isinstance(spec, Target):
         return spec
     name = next(iter(outputs))
     if isinstance(spec, str) and spec not in ("", "top") and not spec.lstrip("-").isdigit():
-        found = _labelled(model, spec)
-        read = _outputs_in(spec, outputs) if found is None else []
+        found = labelled(model, spec)
+        read = outputs_read(spec, outputs) if found is None else []
         if read:
             return Target(read[0], None, expression=spec)
         if found is None:
@@ -93,7 +93,7 @@ def settle_target(
         raise BadInput(f"target {index}: output {name!r} has {count} classes, 0 to {count - 1}.")
     index %= count
     labels = model_labels(model)
-    label = labels[index] if len(labels) == count else ""
+    label = labels[index] if len(labels) == count else name if count == 1 else ""
     value, is_logit = score_value(model, name, logit=logit)
     return Target(value, index, label, logit=is_logit)
 
@@ -119,10 +119,17 @@ def class_scores(output: Tensor, name: str) -> Tensor:
     return output.reshape(output.shape[0], -1)
 
 
-def _labelled(model: Model, name: str) -> int | None:
-    labels = model_labels(model)
-    folded = [label.casefold() for label in labels]
-    return folded.index(name.casefold()) if name.casefold() in folded else None
+def labelled(model: Model, name: str) -> int | None:
+    """The class whose label is `name`, upper or lower case; None where no label is.
+
+    Raises:
+        BadInput: several classes have this label; their indices are listed.
+    """
+    found = [i for i, label in enumerate(model_labels(model)) if label.casefold() == name.casefold()]
+    if len(found) > 1:
+        indices = ", ".join(map(str, found))
+        raise BadInput(f"{len(found)} classes are called {name!r}: {indices}. Give the index instead.")
+    return found[0] if found else None
 
 
 _METHODS = {"mean", "sum", "max", "min", "norm", "abs", "log", "exp", "square"}
@@ -135,7 +142,7 @@ _OPERATIONS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
 }
 
 
-def _outputs_in(text: str, outputs: Mapping[str, Tensor]) -> list[str]:
+def outputs_read(text: str, outputs: Collection[str]) -> list[str]:
     """The outputs that an expression reads, in its order; none where it is no expression of them."""
     try:
         tree = ast.parse(_quoted(text, outputs), mode="eval")
@@ -146,7 +153,7 @@ def _outputs_in(text: str, outputs: Mapping[str, Tensor]) -> list[str]:
     return [known[node.id] for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in known]
 
 
-def _quoted(text: str, outputs: Mapping[str, Tensor]) -> str:
+def _quoted(text: str, outputs: Iterable[str]) -> str:
     """The expression with output names that are no identifiers replaced by ones that are."""
     for position, name in enumerate(sorted(outputs, key=len, reverse=True)):
         if not name.isidentifier():
@@ -196,10 +203,12 @@ def _walk(node: ast.AST, names: Mapping[str, Any], text: str) -> Any:
 def _taken(value: Any, place: Any, text: str) -> Any:
     if not isinstance(value, Tensor):
         raise BadInput(f"target {text!r}: a number has no index.")
+    if not value.ndim:
+        raise BadInput(f"target {text!r}: without the row axis this is one number: leave the index out.")
     try:
         return value[place]
     except IndexError as error:
-        shape = "×".join(map(str, value.shape)) or "one number"
+        shape = "×".join(map(str, value.shape))
         raise BadInput(f"target {text!r}: {error}; without the row axis the value is {shape}.") from None
 
 

@@ -203,3 +203,77 @@ def test_attention_that_casts_its_scale_like_another_value(method: str, options:
     if method == "deeplift":
         assert made.residual is not None
         assert made.residual < 1e-6
+
+
+def test_notes_on_edges_are_for_pictures() -> None:
+    net = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3)).eval()
+    table = inspector.open_model(net, example=torch.zeros(1, 4))
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(196, 3)).eval()
+    picture = inspector.open_model(net, example=torch.zeros(1, 3, 9, 9))
+    for method in ("guided-backprop", "deconvnet"):
+        notes = [attribute(m, "random", method, 1).notes for m in (table, picture)]
+        assert ["edges" in " ".join(said) for said in notes] == [False, True]
+
+
+class Detector(nn.Module):
+    """Boxes (places, 4) and scores (places, 5) by two convolutions over shared features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared = nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(), nn.Conv2d(6, 8, 3, 1, 1), nn.ReLU())
+        self.box, self.score = nn.Conv2d(8, 4, 1), nn.Conv2d(8, 5, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        shared = self.shared(x)
+        boxes, scores = (head(shared).flatten(2).transpose(1, 2) for head in (self.box, self.score))
+        return boxes, scores.sigmoid()
+
+
+def test_a_box_is_read_below_its_own_numbers() -> None:
+    """The last layer is the features of both heads, not the boxes laid out otherwise; and is told exactly."""
+    torch.manual_seed(1)
+    net, x = Detector().eval(), torch.randn(1, 3, 12, 12)
+    model = inspector.open_model(net, example=x)
+    boxes, scores = (value.name for value in model.outputs)
+    wide, high = f"{boxes}[14, 2] - {boxes}[14, 0]", f"{scores}[14, 3]"
+    for target in (wide, high, f"{wide} + {high}"):
+        made = attribute(model, x.numpy(), "grad-cam", target, dtype="float64", rectified=False)
+        features = net.double().shared(x.double()).detach().requires_grad_()
+        box = net.box(features)[0].flatten(1)[:, 14]
+        score = net.score(features)[0].flatten(1)[3, 14].sigmoid()
+        number = (box[2] - box[0]) * (wide in target) + score * (high in target)
+        slopes = torch.autograd.grad(number, features)[0]
+        wanted = (slopes.mean((2, 3), keepdim=True) * features).sum(1).detach().numpy()
+        assert np.abs(wanted).max() > 1e-6
+        assert made.at_layer is not None
+        np.testing.assert_allclose(made.at_layer, wanted, rtol=0, atol=1e-12)
+
+
+class Unrolled(nn.Module):
+    """A recurrent net of rectifiers: what its steps add to the empty state are biases too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory, self.head = nn.RNN(6, 8, batch_first=True, nonlinearity="relu"), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.memory(x.transpose(1, 2))[0][:, -1])
+
+
+@pytest.mark.parametrize(
+    ("net", "curved"),
+    [
+        (Unrolled, ""),
+        (lambda: nn.Sequential(nn.Conv1d(6, 4, 3), nn.ReLU6(), nn.Flatten(), nn.Linear(16, 3)), "Clip"),
+        (lambda: nn.Sequential(nn.Conv1d(6, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(16, 3)), "Tanh"),
+    ],
+)
+def test_full_gradients_name_what_they_leave_out(net: Any, curved: str) -> None:
+    torch.manual_seed(4)
+    x = 20 * torch.randn(1, 6, 6)
+    model = inspector.open_model(net().eval(), example=x)
+    made = attribute(model, x.numpy(), "full-grad", 1, dtype="float64")
+    assert made.residual is not None
+    assert (made.residual < 1e-10) is not bool(curved)
+    assert bool(curved) is bool(made.notes)
+    assert curved in " ".join(made.notes)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import inspector
-from inspector.errors import BadInput, NoGradientPath, UnknownName
+from inspector.actions.attribute import attribute as run_attribute
+from inspector.errors import BadInput, InspectorError, NoGradientPath, UnknownName
 from inspector.methods import attribute
 
 X = np.random.default_rng(0).normal(size=(1, 4)).astype(np.float32)
@@ -92,6 +97,57 @@ def test_the_expression_that_is_proposed_can_be_asked() -> None:
     assert proposed == "a[:8, :4].mean()"
     made = attribute(frames, TOKENS, "gradient", proposed)
     np.testing.assert_allclose(made.values, np.full((1, 8, 4), 1 / 32), rtol=1e-6)
+
+
+def test_a_label_of_two_classes_is_told_both(classifier: inspector.Model) -> None:
+    """ImageNet has two cranes: the bird and the machine."""
+    with pytest.raises(BadInput, match="2 classes are called 'crane': 134, 517"):
+        attribute(classifier, np.zeros((1, 3, 224, 224), np.float32), "gradient", "crane")
+    with pytest.raises(BadInput, match="134, 517"):
+        inspector.maximize(classifier, objective=f"{classifier.outputs[0].name}:crane", size=8, steps=1)
+
+
+def test_one_number_takes_no_index_and_is_called_by_its_output() -> None:
+    single = helper.make_node("ReduceSum", ["x", "axis"], ["y"], keepdims=0, name="total")
+    model = model_of([single], numpy_helper.from_array(np.array([1]), "axis"))
+    with pytest.raises(BadInput, match="one number: leave the index out"):
+        attribute(model, X, "gradient", "y[0]")
+    assert str(attribute(model, X, "gradient").target).startswith("y ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"method": "rollout"}, "families `gradients` and `perturbation`"),
+        ({"method": "grad-cam"}, "need no layer"),
+        ({"method": "gradient,gradcam"}, "grad-cam"),
+        ({"target": "7", "method": "gradient"}, "0 to 2"),
+        ({"option": "baseline=grey", "method": "deeplift"}, "black"),
+    ],
+)
+def test_what_is_refused_writes_no_file(
+    dense: inspector.Model, tmp_path: Path, asked: dict[str, str], words: str
+) -> None:
+    given = {name: [text] for name, text in asked.items()}
+    with pytest.raises(InspectorError, match=words):
+        run_attribute(dense, ["random"], tmp_path / "a.png", raw=tmp_path / "a.npy", **given)  # pyright: ignore[reportArgumentType]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_ends_with_2(rounded: inspector.Model, tmp_path: Path) -> None:
+    onnx.save(rounded.proto, tmp_path / "net.onnx")
+    command = [str(Path(sys.executable).parent / "inspector"), "attribute", "net.onnx", "--input", "random"]
+    command += ["--method", "gradient", "-o", "map.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "straight" in done.stderr
+    assert not (tmp_path / "map.png").exists()
+
+
+def test_names_of_methods_are_parted_by_commas(dense: inspector.Model) -> None:
+    made = run_attribute(dense, ["random"], method=["gradient, shapley", "deeplift"])
+    assert made.methods == ("gradient", "shapley", "deeplift")
+    assert len(made.maps) == 3
 
 
 def test_wrong_names_are_told_near_ones(dense: inspector.Model, classifier: inspector.Model) -> None:

@@ -69,7 +69,10 @@ def attention_layers(subject: Subject) -> list[Heads]:
             "Export the model without fused attention, or use a method of the family `cams`."
         )
     if not found:
-        raise NoGradientPath("the graph has no Softmax over a product of queries and keys: no attention.")
+        raise NoGradientPath(
+            "the graph has no Softmax over a product of queries and keys: no attention. Methods of the "
+            "families `gradients` and `perturbation` explain any net."
+        )
     return _ordered(found, subject)
 
 

@@ -9,16 +9,26 @@ import torch
 from torch import Tensor
 
 from inspector.autograd.network import Network
-from inspector.autograd.program import Step
 from inspector.errors import BadInput
 from inspector.methods.registry import Map, method
+from inspector.methods.rules.multipliers import BILINEAR, LARGEST
+from inspector.methods.rules.relevance import Call, recorded
 from inspector.methods.subject import Subject
 from inspector.methods.tail import differentiate
 
 __all__ = ["full_grad"]
 
-AFFINE = frozenset({"Conv", "ConvTranspose", "Gemm", "BatchNormalization", "Add", "Sub"})
-"""Operators that may add stored numbers; what they give for an input of zeros is their bias."""
+AFFINE = frozenset(
+    {
+        *("Conv", "ConvTranspose", "Gemm", "BatchNormalization", "Add", "Sub", "Sum"),
+        *("LayerNormalization", "GroupNormalization", "InstanceNormalization"),
+    }
+)
+"""Operators that may add numbers of their own; what they give for an input of zeros is their bias."""
+
+STRAIGHT = BILINEAR | LARGEST | {"Relu", "LeakyRelu", "PRelu", "Abs", "Max", "Min", "Where", "Shape"}
+"""Operators that full-gradients are complete for, products where one factor depends on the input."""
+PRODUCTS = frozenset({"Mul", "MatMul", "Gemm", "Conv", "ConvTranspose"})
 
 
 @method(
@@ -33,7 +43,8 @@ def full_grad(subject: Subject, *, rescaled: bool = True) -> Map:
     """Magnitudes of input × gradient and of every bias × its gradient, laid over each other (eq. 6).
 
     `rescaled` brings each of these maps to 0 … 1 before they are summed, as the paper does. `residual` is
-    the score minus the sum of all full-gradients (eq. 2): zero where the net is piecewise linear.
+    the score minus the sum of all full-gradients (eq. 2): zero where all but biases is homogeneous, as
+    rectifiers and pooling are; a note names the operators that are not.
     Biases without places (of a linear head) count in the residual only.
 
     Raises:
@@ -45,7 +56,28 @@ def full_grad(subject: Subject, *, rescaled: bool = True) -> Map:
             f"{list(subject.x.shape)}. Use integrated-gradients or deeplift, which are complete too."
         )
     maps, missed = zip(*(_of_row(subject.row(i), rescaled) for i in range(len(subject.x))), strict=True)
-    return Map(torch.cat(maps), ("n", "h", "w") if subject.x.ndim == 4 else ("n", "t"), torch.cat(missed))
+    axes, residual = ("n", "h", "w") if subject.x.ndim == 4 else ("n", "t"), torch.cat(missed)
+    return Map(torch.cat(maps), axes, residual, notes=_on_curves(subject, residual))
+
+
+def _on_curves(subject: Subject, residual: Tensor) -> tuple[str, ...]:
+    """Which operators the residual comes from, where it is more than rounding."""
+    if bool((residual.abs() <= 1e-4 * subject.own_score.abs()).all()):
+        return ()
+    calls = recorded(subject, subject.x).calls
+    curved = {call.kind for call in calls if not _is_straight(call)}
+    if not curved:
+        return ()
+    return (
+        f"The residual is what {', '.join(sorted(curved))} add by curving or saturating: full-gradients "
+        "count the input and biases alone. integrated-gradients and deeplift share that out too.",
+    )
+
+
+def _is_straight(call: Call) -> bool:
+    if call.kind == "Div":
+        return call.varying == (0,)
+    return call.kind in STRAIGHT and not (call.kind in PRODUCTS and len(call.varying) > 1)
 
 
 def _of_row(subject: Subject, rescaled: bool) -> tuple[Tensor, Tensor]:
@@ -82,25 +114,22 @@ def _spread(part: Tensor, size: tuple[int, ...], rescaled: bool) -> Tensor:
 
 
 def _watching(net: Network, found: list[tuple[Tensor, Tensor]]) -> Mapping[Any, Callable[..., Tensor]]:
-    """Overrides that note the output and the bias of every affine step with one computed input."""
-    rules: dict[Any, Callable[..., Tensor]] = {}
-    for step in net.block.steps:
-        data = [i for i, key in enumerate(step.inputs) if key is not None and key not in net.weights]
-        if step.node.op_type in AFFINE and not step.node.domain and len(data) == 1:
-            rules["node", step.key] = _watcher(step, data[0], found)
-    return rules
+    """Overrides that note the output and the bias of every affine step that depends on the input."""
 
-
-def _watcher(step: Step, data: int, found: list[tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
     def watch(*inputs: Any, original: Callable[..., Any]) -> Any:
         made = original(*inputs)
         output: Tensor = made[0] if isinstance(made, tuple) else made
         if isinstance(output, Tensor) and output.requires_grad:
             with torch.no_grad():
-                empty = original(*(torch.zeros_like(v) if i == data else v for i, v in enumerate(inputs)))
+                empty = original(*(torch.zeros_like(v) if _depends(v) else v for v in inputs))
             bias: Tensor = empty[0] if isinstance(empty, tuple) else empty
             if bool(bias.any()):
                 found.append((output, bias))
         return made
 
-    return watch
+    affine = (step for step in net.block.steps if step.node.op_type in AFFINE and not step.node.domain)
+    return {("node", step.key): watch for step in affine}
+
+
+def _depends(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.requires_grad

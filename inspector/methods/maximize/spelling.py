@@ -11,7 +11,7 @@ from inspector.errors import BadInput, UnknownName
 from inspector.execution import model_labels
 from inspector.methods.maximize.objectives import Objective, known_objectives, objective
 from inspector.methods.maximize.stage import Stage
-from inspector.methods.target import score_value
+from inspector.methods.target import labelled, score_value
 
 __all__ = ["parse_objective", "with_channel"]
 
@@ -152,11 +152,10 @@ def _of_kind(kind: str, rest: str, stage: Stage) -> Objective:
 def _class(name: str, stage: Stage) -> int:
     if re.fullmatch(r"-?\d+", name):
         return int(name)
-    labels = model_labels(stage.model)
-    folded = [label.casefold() for label in labels]
-    if name.casefold() not in folded:
-        raise UnknownName.among("class", name, labels, "An index works too.")
-    return folded.index(name.casefold())
+    found = labelled(stage.model, name)
+    if found is None:
+        raise UnknownName.among("class", name, model_labels(stage.model), "An index works too.")
+    return found
 
 
 def _direction(text: str, stage: Stage) -> Objective:
