@@ -10,6 +10,7 @@ import torch
 from captum.attr import (
     Deconvolution,
     GuidedBackprop,
+    GuidedGradCam,
     InputXGradient,
     IntegratedGradients,
     LayerGradCam,
@@ -30,7 +31,10 @@ LAYERS = {
     "vgg": "features.3",
     "inception": "three.1.0",
     "convnext": "depthwise",
+    "pooled-unet": "down2.0",
 }
+RECTIFYING = ("resnet", "densenet", "vgg", "inception", "pooled-unet", "modular-mobilenet")
+"""Nets whose rectifiers are all modules, which Captum's hooks need, and ReLU, the only kind it changes."""
 TARGET = 1
 STEPS = 16
 """A power of two: Captum keeps weights in float32, which are exact then."""
@@ -68,7 +72,7 @@ def test_gradients_are_captums(name: str, method: str) -> None:
 @pytest.mark.parametrize(
     ("method", "kind"), [("guided-backprop", GuidedBackprop), ("deconvnet", Deconvolution)]
 )
-@pytest.mark.parametrize("name", ["resnet", "densenet", "vgg", "inception"])
+@pytest.mark.parametrize("name", RECTIFYING)
 def test_rules_are_captums_where_rectifiers_are_modules(name: str, method: str, kind: type) -> None:
     model, net, x = pair(name)
     wanted = kind(net).attribute(torch.from_numpy(x).double().requires_grad_(), target=TARGET)
@@ -93,3 +97,41 @@ def test_class_maps_are_captums(name: str) -> None:
     assert got is not None
     assert np.abs(got).max() > 1e-6
     assert np.abs(got - wanted.detach().numpy()[:, 0]).max() < 1e-10
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", RECTIFYING)
+def test_guided_class_maps_are_captums(name: str) -> None:
+    model, net, x = pair(name)
+    layer = LAYERS.get(name, "project.0")
+    wanted = (
+        GuidedGradCam(net, net.get_submodule(layer))
+        .attribute(torch.from_numpy(x).double().requires_grad_(), target=TARGET, interpolate_mode="bilinear")
+        .detach()
+        .numpy()
+    )
+    got = attribute(
+        model, x, "guided-grad-cam", TARGET, layer=layer.replace(".", "/"), dtype="float64", logit=False
+    ).values
+    top = np.abs(wanted).max()
+    assert top > 1e-8
+    assert np.abs(wanted[0] - wanted[1]).max() > 1e-8
+    assert np.abs(got - wanted).max() < 1e-10 * min(top, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("mobilenet", "its rectifier is a function, which no hook sees, and Hardswish is no ReLU"),
+        ("convnext", "GELU is no ReLU: Captum returns the gradient"),
+        ("vit", "GELU is no ReLU: Captum returns the gradient"),
+    ],
+)
+def test_captum_passes_over_rectifiers(name: str, reason: str) -> None:
+    model, net, x = pair(name)
+    wanted = GuidedBackprop(net).attribute(torch.from_numpy(x).double().requires_grad_(), target=TARGET)
+    got = attribute(model, x, "guided-backprop", TARGET, dtype="float64", logit=False).values
+    assert np.abs(got - wanted.detach().numpy()).max() > 1e-6, reason
