@@ -17,7 +17,10 @@ __all__ = ["Layer", "candidates", "find_layer", "outputs_named", "token_grid", "
 
 
 _ONE_BY_ONE = frozenset(
-    {"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Sigmoid", "Softmax"}
+    {
+        *("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Resize"),
+        *("Relu", "LeakyRelu", "Clip", "Sigmoid", "HardSigmoid", "Tanh", "Exp", "Softmax", "LogSoftmax"),
+    }
 )
 
 
@@ -143,7 +146,7 @@ def _narrow_places(model: Model, start: str, end: str, between: Set[str]) -> set
 
 
 def _same_numbers(model: Model, end: str) -> set[str]:
-    """Values that hold the numbers of `end` itself, moved or each through one function: no layer below it."""
+    """Values that hold the numbers of `end` itself, moved or each through a function: its head."""
     found: set[str] = set()
     while (node := model.producers.get(end)) is not None and node.op in _ONE_BY_ONE:
         end = node.inputs[0]
