@@ -40,11 +40,14 @@ def _status(process: str) -> dict[str, int]:
 
 
 class _Peak(threading.Thread):
-    """The largest resident size that any child of this process ever had."""
+    """The largest resident size that any child of this process ever had.
+
+    A child starts as a copy of this process, so of each only the last reading counts.
+    """
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.bytes = 0
+        self.latest: dict[str, int] = {}
         self.parent = int(Path("/proc/self").resolve().name)
         self.done = threading.Event()
 
@@ -56,7 +59,7 @@ class _Peak(threading.Thread):
                 except (FileNotFoundError, ProcessLookupError):
                     continue
                 if found.get("PPid") == self.parent:
-                    self.bytes = max(self.bytes, found.get("VmHWM", 0))
+                    self.latest[entry.name] = found.get("VmHWM", self.latest.get(entry.name, 0))
 
 
 def _convert(path: Path, size: str, width: int) -> tuple[int, int, list[str]]:
@@ -69,7 +72,7 @@ def _convert(path: Path, size: str, width: int) -> tuple[int, int, list[str]]:
     conversion = to_onnx(path, **options, extra={"progress": said.append})
     watch.done.set()
     assert sum(node.op_type in ("Gemm", "MatMul") for node in conversion.model.graph.node) == LAYERS
-    return watch.bytes, _status("self")["VmRSS"] - before, said
+    return max(watch.latest.values()), _status("self")["VmRSS"] - before, said
 
 
 @pytest.mark.slow

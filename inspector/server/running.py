@@ -21,6 +21,8 @@ __all__ = ["Address", "address_of", "bind", "serve", "start"]
 
 _LOOPBACK = "127.0.0.1"
 _PATIENCE = 20.0
+_WAITING = 64
+"""Connections that wait for a server that is starting, for the first time or again."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def address_of(bound: socket.socket) -> Address:
 
 
 def bind(port: int) -> socket.socket:
-    """A socket of this machine alone; 0 takes a free port.
+    """A socket of this machine alone; 0 takes a free port. Who calls before a server answers, waits.
 
     Raises:
         BadInput: the port cannot be used.
@@ -81,6 +83,7 @@ def bind(port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((_LOOPBACK, port))
+        bound.listen(_WAITING)
     except (OSError, OverflowError) as why:
         bound.close()
         raise BadInput(
