@@ -126,6 +126,7 @@ def _is_rounding(wide: Array, narrow: Array, kind: np.dtype[Any]) -> bool:
     """Whether one array holds narrow floats and none is further than half a step from the other's.
 
     A folded BatchNorm is multiplied in another order, which may tip a tie: so the nearest is not demanded.
+    Converters keep the smallest numbers from becoming zero: below two of the smallest steps any of them fits.
     """
     few = narrow.astype(kind)
     near = few.astype(np.float64)
@@ -133,7 +134,9 @@ def _is_rounding(wide: Array, narrow: Array, kind: np.dtype[Any]) -> bool:
         return False
     step = np.spacing(np.abs(few)).astype(np.float64)
     apart = np.abs(wide.astype(np.float64) - near)
-    return bool(np.all((apart <= 0.501 * step) | (wide == narrow)))
+    tiny = 2 * float(np.spacing(kind.type(0)))
+    lifted = (np.abs(near) <= tiny) & (np.abs(wide) <= tiny) & (wide * near >= 0)
+    return bool(np.all((apart <= 0.501 * step) | lifted | (wide == narrow)))
 
 
 def _few(array: Array) -> Array:

@@ -168,11 +168,13 @@ def forms(net: nn.Module, folder: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def residual(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    torch.manual_seed(0)
     return forms(Residual(), tmp_path_factory.mktemp("residual"))
 
 
 @pytest.fixture(scope="module")
 def transformer(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    torch.manual_seed(0)
     return forms(Transformer(), tmp_path_factory.mktemp("transformer"))
 
 

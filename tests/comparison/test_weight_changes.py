@@ -23,6 +23,8 @@ def quantised(kernel: np.ndarray, axis: tuple[int, ...] | None) -> np.ndarray:
 WIDE = RNG.standard_normal((4, 128, 3, 3)).astype(np.float32)
 ROWS, COLUMNS = RNG.permutation(24), RNG.permutation(16)
 SCALE = RNG.uniform(-2, 2, (24, 1, 1, 1)).astype(np.float32)
+TINY = np.where(np.abs(KERNEL) < 0.01, np.float32(1e-8), KERNEL)
+LIFTED = np.where(np.abs(KERNEL) < 0.01, np.float32(1e-7), KERNEL).astype(np.float16)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,7 @@ SCALE = RNG.uniform(-2, 2, (24, 1, 1, 1)).astype(np.float32)
         (KERNEL, KERNEL.transpose(2, 3, 1, 0), "layout", "axes 2, 3, 1, 0"),
         (KERNEL, KERNEL.swapaxes(2, 3), "layout", "height and width swapped"),
         (KERNEL, KERNEL.astype(np.float16), "rounded", "b is rounded to float16"),
+        (TINY, LIFTED, "rounded", "b is rounded to float16"),
         (KERNEL.astype(ml_dtypes.bfloat16), KERNEL, "rounded", "a is rounded to bfloat16"),
         (KERNEL, quantised(KERNEL, None), "quantised", "one step"),
         (WIDE, quantised(WIDE, (1, 2, 3)), "quantised", "a step per output channel"),
