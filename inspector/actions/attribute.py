@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from inspector import execution, methods, views
-from inspector.actions.parameters import Flag, OutputFile, parse_options
+from inspector.actions.parameters import Flag, OutputFile, parse_names, parse_options
 from inspector.actions.registry import action
 from inspector.actions.result import Result
 from inspector.errors import BadInput, InspectorError, MissingOption, UnknownName
@@ -143,7 +143,7 @@ def attribute(
     """
     if input is None:
         raise MissingOption(f"{model.name} needs an input: --input cat.png, name=path, or random.")
-    names = _parted(_listed(method)) or ["grad-cam"]
+    names = parse_names(_listed(method)) or ["grad-cam"]
     targets = _listed(target) or ["top"]
     given = parse_options(_listed(option))
     _check(names, given, path, raw, columns)
@@ -212,11 +212,6 @@ def _write(result: Attributions, path: Path | None, raw: Path | None) -> tuple[P
 
 def _listed(given: Any) -> list[str]:
     return [str(given)] if isinstance(given, (str, int)) else [str(one) for one in given or ()]
-
-
-def _parted(names: list[str]) -> list[str]:
-    """Names at their commas: no method has one in its name."""
-    return [part.strip() for name in names for part in name.split(",") if part.strip()]
 
 
 def _fitting(name: str, given: Mapping[str, Any], *, alone: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column, Table
 
 from inspector import methods, views
-from inspector.actions.parameters import Flag, OutputFile
+from inspector.actions.parameters import Flag, OutputFile, parse_names
 from inspector.actions.registry import action
 from inspector.actions.result import Result
 from inspector.errors import MissingOption
@@ -176,11 +176,11 @@ def _judge(
     **how: Any,
 ) -> Judgement:
     subject = methods.prepare(model, input, **how)
-    chosen = _listed(measures)
+    chosen = parse_names([measures])
     if mask is not None:
         chosen += [name for name in ("pointing-game", "inside-mask") if name not in chosen]
     places = None if mask is None else methods.read_mask(mask, subject)
-    found = methods.evaluate(subject, _listed(named), chosen, mask=places)
+    found = methods.evaluate(subject, parse_names([named]), chosen, mask=places)
     made = next(iter(found.maps.values()))
     result = Judgement(model.name, str(made.target), made.score, found, ())
     return Judgement(model.name, str(made.target), made.score, found, _write(result, path))
@@ -197,7 +197,3 @@ def _write(result: Judgement, path: Path | None) -> tuple[Path, ...]:
 def _table(first: str, heads: list[str]) -> Table:
     """No name is cut off where the terminal is narrow."""
     return Table(*(Column(head, overflow="fold") for head in (first, *heads)), box=None, pad_edge=False)
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]

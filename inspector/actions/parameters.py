@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from inspector.errors import MissingOption
 
-__all__ = ["Flag", "OutputFile", "OutputFolder", "Source", "parse_options", "parse_shapes"]
+__all__ = ["Flag", "OutputFile", "OutputFolder", "Source", "parse_names", "parse_options", "parse_shapes"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class Flag:
 
 OutputFile = Annotated[Path, Output(folder=False)]
 OutputFolder = Annotated[Path, Output(folder=True)]
+
+
+def parse_names(given: Sequence[str]) -> list[str]:
+    """Names (of methods, say) given one by one or with commas between them."""
+    return [part.strip() for text in given for part in text.split(",") if part.strip()]
 
 
 def parse_shapes(given: Sequence[str]) -> dict[str, tuple[int | str, ...]]:
