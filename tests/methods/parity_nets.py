@@ -155,6 +155,18 @@ NETS: Mapping[str, Architecture] = {
 and LRP refuse, or miss part of the score's change."""
 
 
+INNER = {
+    "resnet": "layer2.conv2",
+    "densenet": "transition.2",
+    "vgg": "features.3",
+    "inception": "three.1.0",
+    "convnext": "depthwise",
+    "pooled-unet": "down2.0",
+    "vit": "qkv",
+}
+"""A layer in the middle of each net; the one of vit holds tokens."""
+
+
 @cache
 def pair(name: str) -> tuple[inspector.Model, nn.Module, np.ndarray]:
     row = NETS[name]

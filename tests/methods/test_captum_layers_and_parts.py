@@ -9,10 +9,11 @@ import pytest
 import torch
 from captum.attr import FeatureAblation, InternalInfluence, LayerConductance, Occlusion, ShapleyValues
 from captum.attr._core import shapley_value
-from parity_nets import pair
+from parity_nets import INNER, pair
 from torch import Tensor
 
 from inspector.methods import attribute
+from inspector.model import Model
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,21 +30,21 @@ FIRST = {
     "pooled-unet": "down1.0",
     "vit": "patches",
 }
-INNER = {
-    "resnet": "layer2.conv2",
-    "densenet": "transition.2",
-    "vgg": "features.3",
-    "inception": "three.1.0",
-    "convnext": "depthwise",
-    "pooled-unet": "down2.0",
-    "vit": "qkv",
-}
 TARGET, STEPS = 1, 8
 QUARTERS = np.arange(32)[:, None] // 16 * 2 + np.arange(32) // 16
 
 
 def double(x: np.ndarray) -> Tensor:
     return torch.from_numpy(x).double().requires_grad_()
+
+
+def ours(model: Model, x: np.ndarray, method: str, layer: str, quadrature: str) -> np.ndarray:
+    """Our map at a layer, the path's rule being that of Captum's call."""
+    made = attribute(
+        model, x, method, TARGET, layer=layer.replace(".", "/"), dtype="float64", logit=False,
+        steps=STEPS, quadrature=quadrature,
+    )  # fmt: skip
+    return made.values
 
 
 @pytest.mark.parametrize("name", INNER)
@@ -56,17 +57,7 @@ def test_internal_influence_is_captums(name: str) -> None:
         .detach()
         .numpy()
     )
-    got = attribute(
-        model,
-        x,
-        "internal-influence",
-        TARGET,
-        layer=INNER[name].replace(".", "/"),
-        dtype="float64",
-        logit=False,
-        steps=STEPS,
-        quadrature="midpoint",
-    ).values
+    got = ours(model, x, "internal-influence", INNER[name], "midpoint")
     assert np.abs(wanted).max() > 1e-4
     assert np.abs(got.reshape(wanted.shape) - wanted).max() < 1e-10
 
@@ -81,17 +72,7 @@ def test_conductance_is_captums_where_the_layer_is_linear(name: str) -> None:
         .detach()
         .numpy()
     )
-    got = attribute(
-        model,
-        x,
-        "conductance",
-        TARGET,
-        layer=FIRST[name].replace(".", "/"),
-        dtype="float64",
-        logit=False,
-        steps=STEPS,
-        quadrature="left",
-    ).values
+    got = ours(model, x, "conductance", FIRST[name], "left")
     assert np.abs(wanted).max() > 1e-4
     assert np.abs(wanted[0] - wanted[1]).max() > 1e-4
     assert np.abs(got.reshape(wanted.shape) - wanted).max() < 1e-10

@@ -16,7 +16,7 @@ from captum.attr import (
     LayerGradCam,
     Saliency,
 )
-from parity_nets import pair
+from parity_nets import INNER, pair
 from torch import Tensor, nn
 
 from inspector.methods import attribute
@@ -25,14 +25,7 @@ pytestmark = pytest.mark.usefixtures("attention_as_stored")
 
 NAMES = ("resnet", "densenet", "vgg", "inception", "convnext", "vit")
 """Classifiers of pictures: BatchNorm, shortcuts, concatenation, GELU, LayerNorm, attention."""
-LAYERS = {
-    "resnet": "layer2.conv2",
-    "densenet": "transition.2",
-    "vgg": "features.3",
-    "inception": "three.1.0",
-    "convnext": "depthwise",
-    "pooled-unet": "down2.0",
-}
+LAYERS = {name: layer for name, layer in INNER.items() if name != "vit"}
 RECTIFYING = ("resnet", "densenet", "vgg", "inception", "pooled-unet", "modular-mobilenet")
 """Nets whose rectifiers are all modules, which Captum's hooks need, and ReLU, the only kind it changes."""
 TARGET = 1
